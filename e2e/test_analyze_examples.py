@@ -6,6 +6,7 @@ exit code is the answer of a webhook.
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,10 +26,11 @@ from e2e.harness.scenario import route_answers
 __all__ = ["place"]
 EXAMPLES = ROOT / "docs/examples/analyze"
 PROMETHEUS = os.environ.get("OPERATOR_PROMETHEUS_URL") or os.environ.get("PROMETHEUS_URL", "")
-DURATION = "120s"
-"""Long enough to rule out the default smallest regression (0.5 %) at 15 requests/s."""
-BAD = AuthService(label="v2", flaw="errors:0.2", replicas=1)
-GOOD = AuthService(label="v2", replicas=1)
+RATE, DURATION = 60.0, "180s"
+"""Requests/s of all three, and long enough for each to rule out a regression of 0.5 % (default)."""
+# Several pods each: what a single pod does may be its own fault and not its version's.
+STABLE = AuthService(replicas=2)
+BAD, GOOD = STABLE.next("v2", "errors:0.5"), STABLE.next("v2")
 
 
 def examples(file: str) -> dict[str, Any]:
@@ -48,14 +50,14 @@ def deployment(place: str, name: str, version: AuthService) -> Object:
 @contextmanager
 def serving(place: str) -> Iterator[None]:
     """As Flagger names them: the stable `auth-primary`, a bad canary `auth`; and a good one, `auth-good`."""
-    versions = {f"{NAME}-primary": AuthService(replicas=1), NAME: BAD, f"{NAME}-good": GOOD}
+    versions = {f"{NAME}-primary": STABLE, NAME: BAD, f"{NAME}-good": GOOD}
     apply(namespace(place), service(place), route(place))
     try:
         apply(*(deployment(place, name, version) for name, version in versions.items()))
         for name in versions:
             kubectl("-n", place, "rollout", "status", f"deployment/{name}", "--timeout=120s")
         wait_for("the route", lambda: route_answers(place), 30)
-        with run_load(host(place), 45.0):
+        with run_load(host(place), RATE):
             yield
     finally:
         kubectl("delete", "namespace", place, "--ignore-not-found", "--wait=false")
@@ -105,9 +107,10 @@ def webhook(place: str, name: str, command: str) -> Object:
 
 def ended(place: str, name: str) -> tuple[str, int]:
     """How the Job ended, `Complete` or `Failed`, and the exit code of its pod."""
-    wait_for(f"the end of {name}", lambda: bool(_ends(place, name)), 240, every=1.0)
+    wait_for(f"the end of {name}", lambda: bool(_ends(place, name)), 300, every=1.0)
     path = "jsonpath={.items[0].status.containerStatuses[0].state.terminated.exitCode}"
     code = kubectl("-n", place, "get", "pods", "-l", f"job-name={name}", "-o", path)
+    sys.stderr.write(f"{name}:\n{kubectl('-n', place, 'logs', f'job/{name}')}\n")
     return _ends(place, name)[0], int(code)
 
 

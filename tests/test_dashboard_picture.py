@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.metrics.servers import ReceivedRequest, ScriptedReply, ScriptedServer
+from tests.http_server import HttpServer, ReceivedRequest, Reply
 from tools.dashboard_picture import DRAW, Range, color_at, page, pieces, written
 
 BOARDS = Path(__file__).parents[1] / "manifests/monitoring/dashboards"
 LABELS = {"namespace": "prod", "release": "auth", "pod": "auth-1", "reason": "ConnectionLeak"}
 
 
-def answer(request: ReceivedRequest) -> ScriptedReply:
+def answer(request: ReceivedRequest) -> Reply:
     """One series, worth 1 at any time."""
     at = {"value": [1000, "1"]} if "time" in request.form else {"values": [[900, "1"], [1000, "1"]]}
     body = {"status": "success", "data": {"result": [{"metric": LABELS, **at}]}}
-    return ScriptedReply(json.dumps(body).encode())
+    return Reply(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("name", ["releases.json", "pools.json"])
-def test_every_panel_is_drawn_from_its_own_queries(server: ScriptedServer, name: str):
+def test_every_panel_is_drawn_from_its_own_queries(server: HttpServer, name: str):
     """With Grafana's variables replaced; a kind of panel that cannot be drawn would be an error."""
     server.answer = answer
     board = json.loads((BOARDS / name).read_text("utf-8"))
@@ -32,10 +32,10 @@ def test_every_panel_is_drawn_from_its_own_queries(server: ScriptedServer, name:
     assert {panel["type"] for panel in board["panels"]} <= DRAW.keys()
 
 
-def test_what_is_not_there_is_no_line(server: ScriptedServer):
+def test_what_is_not_there_is_no_line(server: HttpServer):
     """A dashboard of an empty Prometheus says so instead of failing."""
     empty = {"status": "success", "data": {"result": []}}
-    server.answer = lambda _: ScriptedReply(json.dumps(empty).encode())
+    server.answer = lambda _: Reply(json.dumps(empty).encode())
     board = json.loads((BOARDS / "pools.json").read_text("utf-8"))
     html = page(board, Range(server.url, 100.0, 1000.0), board["panels"])
     assert "polyline" not in html

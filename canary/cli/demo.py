@@ -118,11 +118,22 @@ def _play_act(scenario: "DemoScenario", settings: "DemoSettings", *, guarded: bo
 
     title = f"{scenario.name}, {'with' if guarded else 'without'} canary"
     how = "It is released by canary." if guarded else "It is rolled out to everyone at once."
-    typer.echo(f"\n{title}: {scenario.story} {how}")
+    _print_paragraph(f"\n{title}: {scenario.story} {how}")
     typer.echo("Starting PostgreSQL, Traefik, 4 instances of the auth service and the load …")
     steps = [step.weight for step in settings.spec.steps] if guarded else []
     with open_screen(title, steps) as show:
         return play_act(scenario, settings, show, guarded=guarded)
+
+
+def _print_paragraph(text: str) -> None:
+    """Print a sentence; on a terminal its lines break between words."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console()
+    if console.is_terminal:
+        console.print(text, markup=False, highlight=False)
+    else:
+        typer.echo(text)
 
 
 def _print_comparison(timelines: "Sequence[Timeline]") -> None:
@@ -132,7 +143,7 @@ def _print_comparison(timelines: "Sequence[Timeline]") -> None:
 
     typer.echo()
     for timeline in timelines:
-        typer.echo(f"{timeline.title}: {_format_headline(timeline)}.")
+        _print_paragraph(f"{timeline.title}: {_format_headline(timeline)}.")
     typer.echo()
     console, rows = Console(), _compare_timelines(timelines)
     if console.is_terminal:
