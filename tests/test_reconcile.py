@@ -116,6 +116,15 @@ def test_a_good_release_ends_with_the_new_version_everywhere() -> None:
     assert memory.status.history[0].result == "Promoted"
 
 
+def test_a_release_begins_without_the_verdict_of_the_one_before() -> None:
+    """At rest there is none either; a Pass that is shown belongs to the release that is shown."""
+    memory = ended(deployed())
+    assert (memory.status.phase, memory.status.verdict) == (Phase.READY, None)
+    memory.deploy("v3")
+    memory.step()
+    assert (memory.status.phase, memory.status.verdict) == (Phase.PREPARING, None)
+
+
 def test_a_bad_release_leaves_stable_alone() -> None:
     """Rolled back: no stable pod was touched, and the rejected template does not start again."""
     memory = deployed(versions={"v2": SimulatedVersion(errors=0.2)})

@@ -110,7 +110,11 @@ def _finish_plan(plan: Plan, context: RuleContext) -> Plan:
     status = plan.status
     message = status.message or status.reason.info.sentence
     status = status.model_copy(update={"message": message})
-    shown = {"phase": phase_of(status), "current_step": step_of(status, len(context.spec.steps))}
+    shown = {
+        "phase": phase_of(status),
+        "current_step": step_of(status, len(context.spec.steps)),
+        "verdict": None if status.release is None else status.verdict,
+    }
     status = status.model_copy(update=shown)
     # If nothing changed, keep the same status object, so that nothing is written.
     if status == context.snap.resource.status:

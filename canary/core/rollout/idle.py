@@ -436,6 +436,7 @@ def _begin_release(
         judged_until=None,
         judge=None,
         analysis=(),
+        verdict=None,
         **changes,
     )
 
