@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs links pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli bench-scale soak e2e constraints generate clean
+.PHONY: help demo test check docs links pictures kind kind-release kind-down locks release-check release-dry-run release-files bench-judge bench-replacement bench-load bench-leaktest bench-cli bench-scale soak e2e faults constraints generate clean
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 …` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -61,6 +61,9 @@ soak: $(DEV) ## run releases there in a loop, and fail if the operator grows (AR
 
 e2e: $(DEV) ## whole releases on the cluster of KUBECONFIG, else on one of kind's (CANARY_E2E_FULL=1: all)
 	$(BIN)/python -m e2e.harness $(ARGS)
+
+faults: $(DEV) ## kill, freeze and starve the operator on that cluster, and check the invariants (ARGS='-k clock')
+	$(BIN)/python -m e2e.faults $(ARGS)
 
 docs: $(DOCS) ## build the documentation as a site, strictly, into site/; no dead link, no page left out
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
