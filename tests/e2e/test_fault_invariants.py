@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from canary.kube.objects import Object
+from e2e.faults.context import FaultResult
 from e2e.faults.invariants import ReleasePlan, find_leftovers, find_violations
 from e2e.faults.observer import Observation
+from e2e.faults.result_table import replace_table
 from e2e.harness.auth import route
 
 GOOD = ReleasePlan("v2", (20, 50), 4.0, healthy=True)
@@ -164,3 +166,16 @@ def test_an_object_of_the_canary_that_stays_is_named():
     assert find_leftovers([], [], ["deployment.apps/auth-canary"]) == [
         "deployment.apps/auth-canary is left over"
     ]
+
+
+def test_a_row_of_the_table_is_replaced_and_others_stay():
+    """A run of a few faults writes those; what was violated stands in the row."""
+    page = "text\n<!-- faults:start -->\n<!-- faults:end -->\nmore\n"
+    first = [FaultResult("a", "fine", (), 61.4), FaultResult("b", "fine", (), 5.0)]
+    page = replace_table(page, first)
+    page = replace_table(page, [FaultResult("b", "odd", ("weight 90",), 7.0)])
+    assert page.splitlines()[4:6] == [
+        "| a | fine | held | 61 |",
+        "| b | odd | **violated**: weight 90 | 7 |",
+    ]
+    assert page.endswith("<!-- faults:end -->\nmore\n")
