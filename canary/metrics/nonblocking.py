@@ -74,26 +74,27 @@ class NonBlockingSource:
         """See MetricSource; 0 while there is no new data, so that no query is sent."""
         if self._late is not None:
             return self._late.end if self._late.asked.done else 0.0
-        settled, following = self._batch.settled(now), self._next()
+        settled, following = self._batch.settled(now), self._next(now)
         return settled if following is None or settled >= following else 0.0
 
     def due(self, now: float) -> float | None:
         """Return the seconds until there is new data; None if nothing has been read yet."""
-        following = self._next()
+        following = self._next(now)
         return None if following is None else max(0.0, following + self._batch.lag - now)
 
-    def _next(self) -> float | None:
+    def _next(self, now: float) -> float | None:
         """Return when the canary's next scrape is due: one scrape interval after its last one.
 
         If that time has passed, one interval after the last answer. In whole seconds, like the
-        queries, and at least one step after the last answer.
+        queries, and at least one step after the last answer. None if nothing has been read yet, or
+        if the clock was moved back: otherwise nothing would be read until it is there again.
         """
-        if self._last is None:
+        if self._last is None or self._last[0] > now:
             return None
         end, step = self._last
         if self._scrapes is None:
             return end + step
-        last = self._judged if self._judged is not None else end
+        last = self._judged if self._judged is not None and self._judged <= now else end
         expected = last + self._scrapes
         following = expected if expected > end else end + self._scrapes
         return float(ceil(max(following, end + EARLY * step)))

@@ -338,3 +338,19 @@ def test_pass_does_not_wait() -> None:
     assert len(source.asked) == asked
     assert nonblocking.settled(1000.2) == 999.0
     assert nonblocking.due(515.5) == pytest.approx(519 + SHORTEST - 515.5)
+
+
+def test_a_clock_that_is_moved_back_does_not_end_the_queries() -> None:
+    """An hour ahead and back again: the next pass reads, and the next scrape is due soon."""
+    nonblocking = NonBlockingSource(QueryBatcher(Source()), lambda: None, wait=20.0)
+    for now in (510.0, 4110.0):
+        answers = nonblocking.read(ratio("a")[:1], now - 310.0, now, STEP)
+        assert not isinstance(answers, PendingAnswer)
+        nonblocking.judged(now)
+    assert nonblocking.settled(520.0) == 519.0
+    assert nonblocking.due(520.0) is None
+    answers = nonblocking.read(ratio("a")[:1], 210.0, 519.0, STEP)
+    assert not isinstance(answers, PendingAnswer)
+    due = nonblocking.due(520.0)
+    assert due is not None
+    assert due < 2 * STEP
