@@ -27,6 +27,8 @@ _LEAST_BAD = 5.0
 _STRADDLE = 0.1
 _START_SLACK = 15.0
 _SUSPICION = 10.0
+_DEVIATIONS = 2.5
+"""A canary pod may be so many standard deviations worse than the mean of stable's pods."""
 _REASONS = tuple(FailReason)
 
 
@@ -180,7 +182,7 @@ class Judge:
         bets.add_capital(compute_fresh_capital(since, end - start))
         tolerance, mix = policy.tolerance, 1.0
         if self.overdispersion is not None:
-            tolerance *= 1.0 + 2.0 * self.overdispersion.spread(clumps[0])
+            tolerance *= 1.0 + _DEVIATIONS * self.overdispersion.spread(clumps[0])
             mix = self.overdispersion.mix(block.strata)
         if (bad or stable_bad) and stable > 0.0 and not policy.alone:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)

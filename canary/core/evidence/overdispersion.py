@@ -3,7 +3,8 @@
 Example of pods: four pods of stable fail 5, 10, 10 and 35 of 10,000 requests each, 15 on average.
 By chance alone χ² would be about 3; it is (100 + 25 + 25 + 400)/15 = 36.7. Beyond chance the rates
 vary by 86 % (coefficient of variation), so a canary pod with twice stable's rate is not unusual:
-the tolerance of 1.25 becomes 1.25·(1 + 2·0.86) = 3.4.
+the tolerance of 1.25 becomes 1.25·(1 + 2.5·0.86) = 3.9. With log-normal rates that vary by
+40 % one pod in 200 is worse than that by chance; with 2 instead of 2.5 it is one in 90.
 
 Example of routes: of stable's requests 95 % are logins (0.1 % fail) and 5 % are searches (2 %
 fail). The canary gets 85 % and 15 %. With the same code it fails 0.39 % and stable 0.20 %. `mix` is

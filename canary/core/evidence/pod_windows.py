@@ -33,8 +33,12 @@ probability that the first one hits the canary is its share of the pods. Three r
 * Two adjacent windows may contain the same hiccup: together they multiply the wealth by at most
   1 + k/c, the odds that the first hiccup is the canary's (c: number of its windows so far).
 * Lasting errors are not a hiccup and have no such limit: errors in five of the six parts of the
-  last two windows, or in each of the last three windows.
-* `enough` is 20 for lasting errors, or once stable has 25 minutes of history; before, it is 100.
+  last two windows, or in each of the last three windows (spread evenly over their parts, until
+  stable has 25 minutes of history).
+* `enough` is 20 once stable has 25 minutes of history; before, it is 200. For errors spread evenly
+  over the last three windows it is 20 times the wealth before the current run of windows with
+  errors (at least 20, at most 200), because single errors must not complete what earlier hiccups
+  began. Several hiccups in a row are not spread evenly: they leave most parts empty.
 
 Worked example. Stable has 2 pods and one hour of history in 30 s windows: k = 240, of which 232
 without errors and 8 with a hiccup of 40 bad of 1,000 requests. The canary's pod has 100 requests in
@@ -43,6 +47,12 @@ with q = 1.25·100/1000 = 0.125. For θ = 1.5: Σ = 232 + 8·1.0625^40 = 322, s 
 241·7.6/330 = 5.5. For z = 0.5: Σ = 8·(1 − 2·0.9375^40 + 0.90625^40) = 6.9, s = 0.94 and e =
 241·0.94/7.8 = 29, of which 3 count. If the five errors are a hiccup of the canary, the next
 windows have no errors and e is below 1, so the wealth falls again.
+
+Worked example with little history. Three windows of the canary have (0, 6, 3), (5, 0, 0) and
+(0, 0, 3) bad requests in their parts: 17 in 4 of 9 parts. Seventeen errors at random times leave
+9·(8/9)^17 = 1.2 parts empty on average; one more is allowed, but here 5 are. These are hiccups, and
+`enough` is 200. With (2, 1, 3), (1, 0, 2) and (1, 3, 1) only one part is empty. These errors are
+spread evenly, the wealth before them was 0.8, which counts as 1, and `enough` is 20.
 """
 
 import math
@@ -53,7 +63,7 @@ from typing import NamedTuple
 
 from canary.core.evidence.policy import Interval, RatioPolicy
 
-_ENOUGH, _ENOUGH_UNKNOWN, _KNOWN_WELL = 20.0, 100.0, 1500.0
+_ENOUGH, _ENOUGH_UNKNOWN, _KNOWN_WELL = 20.0, 200.0, 1500.0
 _REMEMBERED = 3
 _PARTS_PER_MISSED = 6
 _MOST = 1e15
@@ -122,6 +132,8 @@ class PodWindowsState:
     """Number of canary windows compared, decayed."""
     recent: tuple[tuple[float, ...], ...] = ()
     """Bad requests of the canary in each part of its last windows, newest last."""
+    before_run: float = 0.0
+    """Wealth before the current run of windows with errors; 0 if the last window had none."""
     judged_seconds: float = 0.0
     """Seconds for which canary windows have been compared; negative before the first."""
     judging: bool = False
@@ -138,6 +150,7 @@ class PodWindows:
     """The mutable engine of the guard."""
 
     __slots__ = (
+        "_before_run",
         "_bins",
         "_clean",
         "_clean_requests",
@@ -168,6 +181,7 @@ class PodWindows:
         self._seen = state.seen
         self._compared = state.compared
         self._recent = state.recent
+        self._before_run = state.before_run
         self._judged_seconds = state.judged_seconds
         self._judging = state.judging
         self._since = state.open_since
@@ -187,6 +201,7 @@ class PodWindows:
             self._seen,
             self._compared,
             self._recent,
+            self._before_run,
             self._judged_seconds,
             self._judging,
             self._since,
@@ -214,10 +229,17 @@ class PodWindows:
         return value if value < _MOST else _MOST
 
     @property
+    def _known_well(self) -> bool:
+        return self._seen >= _KNOWN_WELL
+
+    @property
     def enough(self) -> float:
         """Wealth at which the guard agrees to a rollback."""
-        known = self._seen >= _KNOWN_WELL or _outlasts_hiccup(self._recent)
-        return _ENOUGH if known else _ENOUGH_UNKNOWN
+        if self._known_well:
+            return _ENOUGH
+        if _are_even(self._recent):
+            return min(_ENOUGH_UNKNOWN, _ENOUGH * max(1.0, self._before_run))
+        return _ENOUGH_UNKNOWN
 
     def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
         """Add one sampling interval; return whether a canary window was compared.
@@ -352,6 +374,10 @@ class PodWindows:
         means = [e / pods for e in sums]
         self._recent = (*self._recent, tuple(bad))[-_REMEMBERED:]
         self._compared += pods
+        if not any(bad):
+            self._before_run = 0.0
+        elif not self._before_run:
+            self._before_run = self.wealth
         before = [wealth + supply for wealth in self._wealth]
         self._wealth = list(map(mul, before, [rest + f * e for e in means for rest, f in _STAKED]))
         # Windows without errors never increase the wealth.
@@ -363,7 +389,7 @@ class PodWindows:
         """Limit the wealth that two adjacent windows can gain together."""
         # Without stable no pod shows the same moment, so lasting errors may be a shared fault.
         gain = _MOST
-        if alone or not _outlasts_hiccup(self._recent):
+        if alone or not _outlasts_hiccup(self._recent, known_well=self._known_well):
             gain = 1.0 + self._known / self._compared
         self._wealth = [
             wealth if wealth <= had else min(_MOST, wealth, max(had, gain * (earlier + supply)))
@@ -419,19 +445,40 @@ def _is_steady(parts: Sequence[float]) -> bool:
     return min(parts) >= _expected_least(parts)
 
 
-def _outlasts_hiccup(recent: Sequence[Sequence[float]]) -> bool:
+def _outlasts_hiccup(recent: Sequence[Sequence[float]], *, known_well: bool) -> bool:
     """Return whether the canary's errors have lasted longer than a hiccup.
 
     They have if they are in all but one part of the last two windows, or in each of the last three
     windows (a fault with few errors). A hiccup as long as a window is in at most four of six parts.
+    With little history of stable the three windows must be spread evenly: see `_are_even`.
     """
     if len(recent) < 2 or not any(recent[-1]):  # noqa: PLR2004 - the last two windows
         return False
     parts = [*recent[-2], *recent[-1]]
     if sorted(parts)[len(parts) // _PARTS_PER_MISSED] >= max(1.0, _expected_least(parts)):
         return True
+    return _are_in_three_windows(recent) if known_well else _are_even(recent)
+
+
+def _are_in_three_windows(recent: Sequence[Sequence[float]]) -> bool:
+    """Return whether each of the last three windows has errors, in similar numbers."""
     windows = [sum(window) for window in recent]
     return len(windows) == _REMEMBERED and min(windows) >= max(1.0, _expected_least(windows))
+
+
+def _are_even(recent: Sequence[Sequence[float]]) -> bool:
+    """Return whether errors are spread evenly over the parts of the last three windows.
+
+    On average m errors at random times leave P·(1 − 1/P)^m of P parts empty; one more is allowed.
+    Several hiccups in a row are in three windows as well, but leave more parts empty.
+    """
+    if not _are_in_three_windows(recent):
+        return False
+    parts = [bad for window in recent for bad in window]
+    least = max(1.0, _expected_least(parts))
+    empty = sum(bad < least for bad in parts)
+    by_chance: float = len(parts) * (1.0 - 1.0 / len(parts)) ** sum(parts)
+    return empty <= by_chance + 1.0
 
 
 def _expected_least(bad: Sequence[float]) -> float:
