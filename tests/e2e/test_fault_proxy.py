@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import requests
 
 from e2e.faults.broken_answers import FAULTS_OF_PROMETHEUS, GoneWatches, Refuse, StopAtWrite
+from e2e.faults.processes import OperatorProcess
 from e2e.faults.proxy import Fault, FaultProxy, ProxiedRequest, ProxiedResponse
 
 SERIES = [{"metric": {"n": str(n)}, "values": [[10, "1"], [20, "2"]]} for n in range(2)]
@@ -103,3 +105,9 @@ def test_refusals_name_a_time_to_wait():
     answer = gone.before(ProxiedRequest("GET", "/api/pods?watch=true", b""))
     assert answer is not None
     assert answer.status == 410
+
+
+def test_a_log_on_a_device_without_end_is_not_read():
+    """/dev/full gives zeros for ever; a file is searched for errors that nobody expected."""
+    proxy = FaultProxy("http://127.0.0.1:1")
+    assert OperatorProcess(proxy, proxy, (), Path("/dev/full")).crashes() == []
