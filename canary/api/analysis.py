@@ -274,7 +274,7 @@ class Analysis(Frozen):
         """A name that the source ignores is a mistake that would go unseen."""
         if self.prometheus is not None and self.source is not AnalysisSource.PROMETHEUS:
             raise build_field_error(
-                "no name of a Prometheus is expected with source scrape", "prometheus"
+                "expected no name of a Prometheus with source scrape", "prometheus"
             )
         return self
 

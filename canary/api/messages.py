@@ -46,7 +46,7 @@ def _describe_error(
     if detail["type"] == "missing":
         return "this field is required, found nothing"
     allowed, found = _describe_allowed(detail, path, root), describe(detail["input"])
-    return f"{allowed} is expected, found {found}"
+    return f"expected {allowed}, found {found}"
 
 
 def _describe_allowed(detail: ErrorDetails, path: Path, root: type[Frozen]) -> str:

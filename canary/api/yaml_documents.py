@@ -271,5 +271,5 @@ def _syntax_problem(error: yaml.YAMLError, text: str, offset: int) -> Problem:
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     what = getattr(error, "problem", None) or str(error).splitlines()[0]
     if "'\\t'" in what:
-        what = "spaces are expected for indentation, found a tab"
+        what = "expected spaces for indentation, found a tab"
     return Problem(offset + line, column, "file", f"{NOT_YAML}: {what}")

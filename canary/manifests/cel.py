@@ -215,7 +215,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "prometheus_is_used",
             "!has(self.prometheus) || !has(self.source) || self.source == 'prometheus'",
-            "no name of a Prometheus is expected with source scrape",
+            "expected no name of a Prometheus with source scrape",
             field="prometheus",
         ),
         CelRule(

@@ -49,14 +49,14 @@ class _ReadableFile:
 
 def _readable(value: object, info: core_schema.ValidationInfo) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise build_field_error("the path of a file is expected")
+        raise build_field_error("expected the path of a file")
     directory = (info.context or {}).get("directory", Path())
     path: Path = directory / value
     try:
         path.read_bytes()
     except OSError as error:
         raise build_field_error(
-            f"a file that can be read is expected, found {path}: {error.strerror}; correct the "
+            f"expected a file that can be read, found {path}: {error.strerror}; correct the "
             f"path (a relative one starts at {directory}), or mount the file"
         ) from error
     return path
@@ -119,7 +119,7 @@ class TlsConfig(PrometheusModel):
         """A certificate is of no use without its key."""
         if (self.cert_file is None) != (self.key_file is None):
             missing, given = ("cert_file", "key_file")[:: -1 if self.key_file is None else 1]
-            raise build_field_error(f"{missing} is expected together with {given}", given)
+            raise build_field_error(f"expected {missing} together with {given}", given)
         return self
 
     @property
@@ -147,11 +147,11 @@ class Connection(PrometheusModel):
         """Prometheus refuses these combinations as well."""
         if self.proxy_from_environment and (self.proxy_url is not None or self.no_proxy):
             raise build_field_error(
-                "either proxy_from_environment or proxy_url is expected, found both",
+                "expected either proxy_from_environment or proxy_url, found both",
                 "proxy_from_environment",
             )
         if self.proxy_url is None and self.no_proxy:
-            raise build_field_error("proxy_url is expected together with no_proxy", "no_proxy")
+            raise build_field_error("expected proxy_url together with no_proxy", "no_proxy")
         return self
 
 
@@ -189,7 +189,7 @@ class Authorization(PrometheusModel):
     def one_credential(self) -> Self:
         """Exactly one, and not what basic_auth is for."""
         if self.type.lower() == "basic":
-            raise build_field_error("basic_auth is expected for the type Basic", "type")
+            raise build_field_error("expected basic_auth for the type Basic", "type")
         _require_one(self, "credentials", "credentials_file")
         return self
 
@@ -233,7 +233,7 @@ class SigV4(PrometheusModel):
     def key_with_secret(self) -> Self:
         """A key is of no use without its secret."""
         if (self.access_key is None) != (self.secret_key is None):
-            raise build_field_error("access_key and secret_key are expected together")
+            raise build_field_error("expected access_key and secret_key together")
         return self
 
 
@@ -276,7 +276,7 @@ class HttpConfig(Connection):
         if len(given) > 1:
             found = " and ".join(given)
             raise build_field_error(
-                f"at most one of {', '.join(AUTHENTICATION)} is expected, found {found}", given[1]
+                f"expected at most one of {', '.join(AUTHENTICATION)}, found {found}", given[1]
             )
         return self
 
@@ -286,7 +286,7 @@ class HttpConfig(Connection):
         wrong = [name for name in self.http_headers if name.lower() in _RESERVED]
         if wrong:
             raise build_field_error(
-                f"a header other than {wrong[0]} is expected: the client sets it itself, or a field"
+                f"expected a header other than {wrong[0]}: the client sets it itself, or a field"
                 " such as authorization does",
                 "http_headers",
                 wrong[0],
@@ -297,6 +297,6 @@ class HttpConfig(Connection):
 def _require_one(model: PrometheusModel, one: str, other: str, *, optional: bool = False) -> None:
     given = sum(getattr(model, name) is not None for name in (one, other))
     if given == 2:  # noqa: PLR2004  # both
-        raise build_field_error(f"either {one} or {other} is expected, found both", other)
+        raise build_field_error(f"expected either {one} or {other}, found both", other)
     if given == 0 and not optional:
-        raise build_field_error(f"{one} or {other} is expected, found neither")
+        raise build_field_error(f"expected {one} or {other}, found neither")

@@ -64,17 +64,17 @@ class PrometheusFile(PrometheusSource):
         """Fields at the top belong to the one source."""
         top = sorted(self.model_fields_set - {"sources", "default"})
         if self.sources and top:
-            raise build_field_error("this field is expected in each of the sources", top[0])
+            raise build_field_error("expected this field in each of the sources", top[0])
         without = [name for name, one in self.sources.items() if one.url is None]
         if without:
-            raise build_field_error("url is expected, found none", "sources", without[0])
+            raise build_field_error("expected url, found none", "sources", without[0])
         if self.default is not None and self.default not in self.sources:
             raise build_field_error(
-                f"the name of a source is expected: {', '.join(self.sources) or 'there is none'}",
+                f"expected the name of a source: {', '.join(self.sources) or 'there is none'}",
                 "default",
             )
         if len(self.sources) > 1 and self.default is None:
-            raise build_field_error("default is expected together with several sources", "sources")
+            raise build_field_error("expected default together with several sources", "sources")
         return self
 
 
@@ -169,7 +169,7 @@ class PrometheusSources:
             )
         url = source.url or self._url or self._defaults.url
         if not url:
-            raise UsageError(f"{self._path}: url is expected, or {self._option}; found neither")
+            raise UsageError(f"{self._path}: expected url, or {self._option}; found neither")
         try:
             check_config(url, source)
         except CanaryError as error:
