@@ -76,7 +76,7 @@ def test_a_column_that_is_there_twice_is_refused(analyze):
     """Which of them counts is anybody's guess."""
     code, _, err = analyze("a,0,0,0,0,0,7\n", header=f"{HEADER},time")
     assert code == ExitCode.USAGE
-    assert "line 1: more than one column time" in err
+    assert "line 1: expected each column once, found several of time" in err
 
 
 def test_p20_times_in_milliseconds_are_refused(analyze):
