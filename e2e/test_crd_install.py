@@ -45,7 +45,7 @@ def test_the_restricted_standard_lets_the_operator_in(cluster: Kubectl) -> None:
 def test_kubectl_explain_says_what_is_allowed(cluster: Kubectl) -> None:
     """A field's docstring, its range and its default are one command away."""
     done = cluster("explain", "canaryreleases.spec.steps.duration")
-    assert "Shortest time at this weight. Allowed: a duration from 0s to 744h" in " ".join(
+    assert "Minimum time at this weight. Allowed: a duration from 0s to 744h" in " ".join(
         done.stdout.split()
     )
     assert "Default: 2m." in done.stdout

@@ -3,12 +3,26 @@
 import pytest
 
 from canary.api import Intent, MetricStatus, Reason, Release, Status, Verdict, load_release
+from canary.api.analysis import ClientErrorsSource, LatencySource, Metric
 from canary.core.analysis import AnalysisResult, MetricResult
 from canary.core.rollout import decide
 from canary.core.snapshot import Canary, Pod, ReleaseResource, Route, Snapshot, TargetDeployment
 from tests.in_memory_world import RELEASE
 
-SPEC = load_release(RELEASE, "tests").spec
+_SPEC = load_release(RELEASE, "tests").spec
+SPEC = _SPEC.model_copy(
+    update={
+        "analysis": _SPEC.analysis.model_copy(
+            update={
+                "metrics": (
+                    *_SPEC.analysis.metrics,
+                    Metric(name="slow", latency=LatencySource(preset="http", above=0.5)),
+                    Metric(name="refused", client_errors=ClientErrorsSource(preset="http")),
+                )
+            }
+        )
+    }
+)
 ERRORS = MetricStatus(name="errors", verdict=Verdict.FAIL, evidence=812.0, threshold=100.0)
 SLOW = MetricStatus(name="slow", verdict=Verdict.PASS, evidence=1.0, threshold=100.0)
 NEARLY = ERRORS.model_copy(update={"verdict": Verdict.CONTINUE, "evidence": 90.0})
@@ -18,7 +32,12 @@ IN_FLIGHT = Status(
     weight=5,
     step_started_at=90.0,
     release=Release(
-        template="v2", started_at=10.0, replicas=4, judged_from=20.0, confirmed_at=90.0
+        template="v2",
+        started_at=10.0,
+        replicas=4,
+        judged_from=20.0,
+        confirmed_at=90.0,
+        peak_weight=5,
     ),
 )
 
@@ -67,3 +86,28 @@ def test_history_keeps_the_canary_pods() -> None:
     """Their names are asked for when they are gone; a handful is enough."""
     entry = rolled_back(failure(ERRORS), 12).history[0]
     assert entry.canary_pods == tuple(f"auth-canary-{i}" for i in range(10))
+
+
+def count(name: str, bad: float, verdict: Verdict = Verdict.PASS) -> MetricStatus:
+    """A metric that has seen 900 requests of the canary."""
+    return MetricStatus(name=name, verdict=verdict, canary_total=900.0, canary_bad=bad)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "served"),
+    [
+        pytest.param((count("errors", 3), count("slow", 865)), 3, id="slow requests are no errors"),
+        pytest.param((count("errors", 3), count("refused", 90)), 3, id="nor are usual 404s"),
+        pytest.param(
+            (count("errors", 3), count("refused", 400, Verdict.FAIL)),
+            400,
+            id="a version that refuses users has failed them",
+        ),
+        pytest.param((count("slow", 865),), None, id="nobody counted errors"),
+    ],
+)
+def test_errors_served_are_failed_requests_and_not_slow_ones(
+    metrics: tuple[MetricStatus, ...], served: float | None
+) -> None:
+    """A good release with slow requests once ended with `865 errors served`."""
+    assert rolled_back(failure(*metrics), 2).history[0].errors_served == served

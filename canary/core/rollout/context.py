@@ -16,6 +16,7 @@ from canary.api import (
     Status,
     Verdict,
 )
+from canary.api.analysis import Analysis
 from canary.api.spec import Spec, Step
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import REFUSED_PREFIX, Action, Plan
@@ -137,7 +138,7 @@ class RuleContext:
             started_at=release.started_at,
             ended_at=self.now,
             peak_weight=release.peak_weight,
-            errors_served=_count_errors_served(release, metrics),
+            errors_served=_count_errors_served(release, metrics, self.spec.analysis),
             analysis=_select_failed_metrics(metrics, reason)
             if result is Result.ROLLED_BACK
             else (),
@@ -147,11 +148,26 @@ class RuleContext:
         )
 
 
-def _count_errors_served(release: Release, metrics: tuple[MetricStatus, ...]) -> float | None:
-    """Return the canary's failed requests; None if nobody counted them, which is not zero."""
+def _count_errors_served(
+    release: Release, metrics: tuple[MetricStatus, ...], analysis: Analysis
+) -> float | None:
+    """Return the canary's failed requests; None if nobody counted them, which is not zero.
+
+    Slow requests are no errors, and client errors are the canary's only if it was rolled back for
+    them: a service that answers 404 to every tenth request has failed none of them.
+    """
     if release.peak_weight == 0:
         return 0.0
-    counted = [metric.canary_bad for metric in metrics if metric.canary_total > 0]
+    kinds = {metric.name: metric.kind for metric in analysis.metrics}
+    counted = [
+        metric.canary_bad
+        for metric in metrics
+        if metric.canary_total > 0
+        and (
+            kinds.get(metric.name) == "ratio"
+            or (kinds.get(metric.name) == "clientErrors" and metric.verdict is Verdict.FAIL)
+        )
+    ]
     return None if release.errors_unknown or not counted else max(counted)
 
 
