@@ -50,8 +50,8 @@ ANSWERS = [
     pytest.param(ScriptedAnswer(408), DeliveryError, "HTTP 408", 1.0, id="408"),
     pytest.param(ScriptedAnswer(400), RefusedDeliveryError, "HTTP 400", None, id="400 is not tried again"),
     pytest.param(ScriptedAnswer(404), RefusedDeliveryError, "still valid", None, id="404 says where to look"),
-    pytest.param(ScriptedAnswer(raw=b"garbage\r\n\r\n"), DeliveryError, "closed the connection", 1.0, id="an answer that is not HTTP"),
-    pytest.param(ScriptedAnswer(hang=True), DeliveryError, "no response within 0.3 s", 1.0, id="no answer"),
+    pytest.param(ScriptedAnswer(raw=b"garbage\r\n\r\n"), DeliveryError, "broke off", 1.0, id="an answer that is not HTTP"),
+    pytest.param(ScriptedAnswer(hang=True), DeliveryError, "no answer within 0.3 s", 1.0, id="no answer"),
 ]  # fmt: skip
 
 

@@ -207,7 +207,7 @@ def test_a_forecast_says_how_sure_its_figures_are():
         "at a constant weight: detected within the step's duration of 2m in 50%, within an hour in 50%"
         in step.sentence
     )
-    assert "taken as passing: queue" in said.next_steps[1]
+    assert "counted as passing: queue" in said.next_steps[1]
 
 
 def test_a_policy_that_rolls_back_too_many_good_releases_fails():
