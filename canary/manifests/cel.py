@@ -261,8 +261,8 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "deadline_allows_the_steps",
             f"{_DURATIONS} < {_DEADLINE} && {_MINIMUM} < {_DEADLINE}",
-            "more than the longer of all step durations together and analysis.minDuration is"
-            " expected",
+            "expected more than the longer of all step durations together and"
+            " analysis.minDuration",
             "self.deadline",
             "deadline",
         ),
