@@ -67,7 +67,7 @@ class AnswerTimeoutError(HttpError):
 
 
 class TlsError(HttpError):
-    """The certificates of the two sides do not fit."""
+    """The TLS handshake failed: one side does not accept the certificate of the other."""
 
 
 class ProxyRefusedError(HttpError):

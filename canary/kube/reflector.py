@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
-"""Seconds to wait after the first failure, and at most after many."""
+"""Seconds to wait after the first failure, and the longest wait after repeated failures."""
 WATCH: Final = 300.0
 """Minimum duration of a watch in seconds; up to twice as long, so that not all end together."""
 

@@ -261,8 +261,7 @@ RULES: Mapping[str, Sequence[CelRule]] = {
         CelRule(
             "deadline_allows_the_steps",
             f"{_DURATIONS} < {_DEADLINE} && {_MINIMUM} < {_DEADLINE}",
-            "expected more than the longer of all step durations together and"
-            " analysis.minDuration",
+            "expected more than the longer of all step durations together and analysis.minDuration",
             "self.deadline",
             "deadline",
         ),

@@ -51,7 +51,7 @@ class AnalysisResult:
     until: float | None = None
     """Time up to which the release is judged (seconds since the epoch)."""
     by_metric: tuple[MetricResult, ...] = ()
-    """In the order of the spec."""
+    """Results of the metrics, in the order of the spec."""
     state: JudgeState | UnreadableState | None = None
     """State for the next analysis; None if unchanged."""
     catching_up: str = ""

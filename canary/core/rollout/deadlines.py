@@ -1,4 +1,4 @@
-"""When the next rule applies because of time alone: no sample and no change announces that."""
+"""Finds when the next time limit ends: no sample and no change of an object announces it."""
 
 from collections.abc import Iterator
 from math import inf
