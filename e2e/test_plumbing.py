@@ -16,7 +16,7 @@ from canary.clock import SystemClock
 from canary.kube.api_errors import ForbiddenError, NotLeaderError, UnauthorizedError
 from canary.kube.cache import Cache, Scope
 from canary.kube.cached import CachedObjects
-from canary.kube.client import Client
+from canary.kube.client import Client, keep_all
 from canary.kube.leases import ELECTION, Elector, LeaderCallbacks, LeaseName, LeaseTerms
 from canary.kube.objects import DEPLOYMENTS, LEASES, Kind
 from canary.kube.reflector import Reflector
@@ -106,7 +106,7 @@ def test_pages(cluster: Client, namespace: str) -> None:
     """A list of more than one page is whole."""
     for number in range(12):
         cluster.create(CONFIG_MAPS, namespace, build_config_map(f"page-{number}", {"page": "yes"}))
-    pages = cluster._pages(CONFIG_MAPS, namespace, {"page": "yes"}, 5)
+    pages = cluster._pages(CONFIG_MAPS, namespace, {"page": "yes"}, keep_all, 5)
     assert len(pages.items) == 12
     assert int(pages.version) > 0
 
