@@ -44,7 +44,7 @@ def test_a_directory_that_the_server_may_not_enter_shows_its_words(
 
 def test_a_server_that_does_not_start_shows_the_end_of_its_log(supervisor: Supervisor, room: Path):
     """Here because no connection at all is allowed."""
-    with pytest.raises(ChildDiedError, match=r"(?s)a connection to PostgreSQL .*max_connections"):
+    with pytest.raises(ChildDiedError, match=r"(?s)a connection to PostgreSQL.*max_connections"):
         start_postgres(supervisor, room / "refused", max_connections=0)
 
 

@@ -19,7 +19,7 @@ def test_a_state_larger_than_a_status_takes_is_no_data_of_the_metric_that_fills_
     errors, pool = found
     assert errors == result("errors", 5000)
     assert (pool.step, pool.final, pool.status.verdict) == (Verdict.NO_DATA,) * 3
-    assert "remember 900," in pool.status.message
+    assert "needs 900," in pool.status.message
     assert pool.state == StoredPool(until=5.0)
 
 
