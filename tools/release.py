@@ -1,4 +1,4 @@
-"""What a release consists of, and a rehearsal of it: `python -m tools.release --help`.
+"""What a release consists of, and a dry run of it: `python -m tools.release --help`.
 
     check TAG        is TAG the version of this source, with a section in CHANGELOG.md?
     files            dist/: wheel, sdist, chart, install.yaml, hold.yaml and release notes

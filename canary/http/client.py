@@ -54,11 +54,11 @@ class HttpError(TransientError):
     cause: str = ""
 
 
-class UnreachableError(HttpError):
+class HostUnreachableError(HttpError):
     """No connection."""
 
 
-class ConnectTimeoutError(UnreachableError):
+class ConnectTimeoutError(HostUnreachableError):
     """No connection in time."""
 
 
@@ -249,8 +249,8 @@ def _read(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseHTTPRe
 _KINDS: Final[tuple[tuple[type[Exception], type[HttpError], str], ...]] = (
     (http_errors.SSLError, TlsError, "its certificate is not accepted"),
     (http_errors.ProxyError, ProxyRefusedError, "the proxy does not let us through"),
-    (http_errors.NameResolutionError, UnreachableError, "its name is not known"),
-    (http_errors.NewConnectionError, UnreachableError, "it cannot be reached"),
+    (http_errors.NameResolutionError, HostUnreachableError, "its name is not known"),
+    (http_errors.NewConnectionError, HostUnreachableError, "it cannot be reached"),
     (http_errors.ConnectTimeoutError, ConnectTimeoutError, "no connection in time"),
     (http_errors.TimeoutError, AnswerTimeoutError, "no answer within {read:g} s"),
 )

@@ -40,7 +40,7 @@ class PostingSession(requests.Session):
         return super().prepare_request(request)
 
 
-class Transport(BaseAdapter):
+class HttpAdapter(BaseAdapter):
     """Logs requests in and sends them within limits. Thread-safe.
 
     Certificates are read again when their files change.
@@ -163,5 +163,5 @@ def _tls(config: TlsConfig) -> Tls:
 def check_config(url: str, config: HttpConfig) -> None:
     """Read certificates and proxy once. Raises CanaryError if a request could not be sent."""
     limits = Limits()
-    Transport(url, config, AddressRules(), limits).close()
+    HttpAdapter(url, config, AddressRules(), limits).close()
     open_client(url, config, AddressRules(), limits).close()

@@ -28,14 +28,14 @@ from canary.http.client import (
     AnswerTimeoutError,
     BrokenOffError,
     ConnectTimeoutError,
+    HostUnreachableError,
     HttpError,
     Limits,
     ProxyRefusedError,
     TlsError,
     TooLargeError,
-    UnreachableError,
 )
-from canary.metrics.http import PostingSession, Transport
+from canary.metrics.http import HttpAdapter, PostingSession
 from canary.metrics.http_config import HttpConfig
 
 Labels = Mapping[str, str]
@@ -195,7 +195,7 @@ class PrometheusClient:
         session.hooks["response"].append(self._decoded)
         client = PrometheusConnect(url=self.url, session=session, retry=Retry(0), method="POST")
         limits = Limits(options.connect_timeout, read, read, options.max_bytes)
-        session.mount(self.url, Transport(self.url, options.http, options.addresses, limits))
+        session.mount(self.url, HttpAdapter(self.url, options.http, options.addresses, limits))
         return client
 
     def _decoded(self, response: requests.Response, *_: object, **__: object) -> requests.Response:
@@ -221,7 +221,7 @@ def _translated(error: Exception, options: PrometheusOptions) -> QueryError:
         (TlsError, RefusedQueryError, f"TLS failed (check ca_file and cert_file): {cause}"),
         (ProxyRefusedError, _UnreachableError, f"the proxy does not connect: {cause}"),
         (BrokenOffError, _BusyError, f"the answer ended early: {cause}"),
-        (UnreachableError, _UnreachableError, f"cannot connect: {cause}"),
+        (HostUnreachableError, _UnreachableError, f"cannot connect: {cause}"),
         (TooLargeError, TooLargeAnswerError, most),
     )
     # The remaining errors are unreadable credentials and refused or invalid addresses.

@@ -45,15 +45,15 @@ DRY_RUN_REASONS = (
 """Reasons that can be simulated."""
 _POD = "canary-0"
 _LEAK = "leaks 1 connection per 4,900 requests; the pool of 50 is empty in 68 min"
-_VERSION, _STABLE = "rehearsal", "stable"
+_VERSION, _STABLE = "simulated", "stable"
 
 
 _RELEASE = """
 apiVersion: canary-controller.dev/v1alpha1
 kind: CanaryRelease
-metadata: {name: rehearsal}
+metadata: {name: simulated}
 spec:
-  target: {name: rehearsal}
+  target: {name: simulated}
   traffic: {replicas: {}}
   steps: [{weight: 5}]
   analysis: {metrics: [{name: errors, ratio: {preset: http}}]}

@@ -1,4 +1,4 @@
-"""`canary notify`: shown without secrets, sent as a rehearsal, wrong input in one or two lines."""
+"""`canary notify`: shown without secrets, sent as a simulation, wrong input in one or two lines."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("reason", sorted(DRY_RUN_REASONS))
 def test_every_reason_is_the_news_that_it_would_be(reason: Reason) -> None:
-    """A rollback for what rolls back, stuck for what needs a person; marked as a rehearsal."""
+    """A rollback for what rolls back, stuck for what needs a person; marked as a simulation."""
     event = build_dry_run(KEY, spec(), reason, AT)
     others = {
         Reason.PROMOTED: EventKind.PROMOTION,
@@ -70,7 +70,7 @@ def test_the_receivers_of_a_release(capsys: pytest.CaptureFixture[str]) -> None:
     assert "auth rolled back at 1 %" in shown
 
 
-def test_a_rehearsal_is_sent_and_taken_back(
+def test_a_simulation_is_sent_and_taken_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """To real receivers; the pager's incident is ended by a second call, the chat is not."""
