@@ -105,7 +105,7 @@ def test_a_wrong_file_says_what_and_where(tmp_path, text, said):
         pytest.param("", "found nothing", id="an empty file"),
         pytest.param("a\n", "found none", id="a header alone"),
         pytest.param("a,a\n1,2\n", "different name", id="two columns of one name"),
-        pytest.param("user\n\udcff\n", r"users.csv:2: UTF-8", id="no UTF-8"),
+        pytest.param("user\n\udcff\n", r"users.csv:2: expected UTF-8", id="no UTF-8"),
     ],
 )
 def test_a_broken_csv_says_which_lines(tmp_path, users, said):
