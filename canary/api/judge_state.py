@@ -225,6 +225,7 @@ class StoredWindows(StoredModel):
     recent: Annotated[tuple[WindowParts, ...], Field(max_length=4)] = ()
     """Bad requests of the canary in each part of its last windows."""
     before_run: Count = 0.0
+    known_well: bool = False
     """Wealth before the current run of windows with errors; 0 if the last window had none."""
     judged_seconds: Count = 0.0
     judging: bool = False

@@ -85,8 +85,8 @@ def test_silence_never_makes_a_verdict(rows):
     before = assess_evidence(state, POLICY)
     end = rows[-1].end
     silence = [Interval(end + i * 60, end + i * 60 + 60, 0.0, 0.0, 90.0, 1.0) for i in range(60)]
-    # The silence itself must not be joined with an open block of requests.
-    flushed = assess_evidence(fold_intervals(state, POLICY, silence[:1]), POLICY)
+    # Two intervals, so that the open block and window of the requests have ended.
+    flushed = assess_evidence(fold_intervals(state, POLICY, silence[:2]), POLICY)
     after = assess_evidence(fold_intervals(state, POLICY, silence), POLICY)
     assert (after.failed, after.final_pass) == (flushed.failed, flushed.final_pass)
     assert after.failed >= before.failed

@@ -138,6 +138,18 @@ def test_stray_errors_do_not_cash_in_what_earlier_hiccups_have_won():
     assert guard_after(quiet, quiet, stray, stray, stray).enough == 20.0
 
 
+def test_time_without_requests_of_the_canary_does_not_lower_what_is_enough():
+    """What is known of stable grows meanwhile, but counts from the canary's next window on."""
+    guard = guard_after((6, 0, 0), (0, 6, 0), (6, 0, 0))
+    assert guard.enough == 200.0
+    for start in range(10_000, 13_600, 10):
+        guard.step(part(start, 0.0, 0), POLICY, judged=True)
+    assert guard.enough == 200.0
+    for start in range(13_600, 13_640, 10):
+        guard.step(part(start, 10.0, 0), POLICY, judged=True)
+    assert guard.enough == 20.0
+
+
 @pytest.mark.parametrize(
     ("pods", "hiccups", "every", "seed"),
     [

@@ -134,6 +134,8 @@ class PodWindowsState:
     """Bad requests of the canary in each part of its last windows, newest last."""
     before_run: float = 0.0
     """Wealth before the current run of windows with errors; 0 if the last window had none."""
+    known_well: bool = False
+    """Whether stable had 25 minutes of history when a canary window was last compared."""
     judged_seconds: float = 0.0
     """Seconds for which canary windows have been compared; negative before the first."""
     judging: bool = False
@@ -161,6 +163,7 @@ class PodWindows:
         "_known",
         "_known_bad",
         "_known_requests",
+        "_known_well",
         "_open",
         "_part",
         "_part_since",
@@ -182,6 +185,7 @@ class PodWindows:
         self._compared = state.compared
         self._recent = state.recent
         self._before_run = state.before_run
+        self._known_well = state.known_well
         self._judged_seconds = state.judged_seconds
         self._judging = state.judging
         self._since = state.open_since
@@ -202,6 +206,7 @@ class PodWindows:
             self._compared,
             self._recent,
             self._before_run,
+            self._known_well,
             self._judged_seconds,
             self._judging,
             self._since,
@@ -227,10 +232,6 @@ class PodWindows:
             return _MOST
         value: float = sum(map(mul, _SHARES, self._wealth))
         return value if value < _MOST else _MOST
-
-    @property
-    def _known_well(self) -> bool:
-        return self._seen >= _KNOWN_WELL
 
     @property
     def enough(self) -> float:
@@ -374,6 +375,8 @@ class PodWindows:
         means = [e / pods for e in sums]
         self._recent = (*self._recent, tuple(bad))[-_REMEMBERED:]
         self._compared += pods
+        # Only here: time without requests of the canary must not lower what is enough.
+        self._known_well = self._seen >= _KNOWN_WELL
         if not any(bad):
             self._before_run = 0.0
         elif not self._before_run:
