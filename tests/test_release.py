@@ -46,7 +46,7 @@ def test_a_version_without_a_section_is_not_released(version: str):
 
 def test_a_tag_of_another_version_is_refused():
     """The package would have another version than its release."""
-    with pytest.raises(ReleaseError, match=re.escape(f"expected v{__version__}")):
+    with pytest.raises(ReleaseError, match=re.escape(f"expected tag v{__version__}")):
         check("v99.0.0")
 
 
