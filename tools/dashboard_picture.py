@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from tools.pictures import photograph
+from tools.photograph import photograph
 
 Panel = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tools.pictures import photograph
+from tools.photograph import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "docs/pictures/notification.png"

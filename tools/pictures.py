@@ -13,9 +13,7 @@ import os
 import pty
 import re
 import select
-import shutil
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -25,6 +23,8 @@ from itertools import groupby
 from pathlib import Path
 
 import pyte
+
+from tools.photograph import photograph
 
 COLUMNS, ROWS = 96, 30
 _CHARACTER, _LINE = 7.8, 17
@@ -151,21 +151,6 @@ def thin(frames: Sequence[Screen], most: int = _MOST_FRAMES) -> list[Screen]:
         return list(frames)
     step = (len(frames) - 1) / (most - 1)
     return [frames[round(number * step)] for number in range(most)]
-
-
-def photograph(page: Path, file: Path, height: int, width: int = 1100) -> None:
-    """A screenshot of a local page, of so many pixels.
-
-    Raises:
-        SystemExit: chromium is not installed.
-    """
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        raise SystemExit("expected chromium on the PATH, found none")
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=5000"]
-    size = f"--window-size={width},{height}"
-    command = [browser, *options, size, f"--screenshot={file.resolve()}", page.resolve().as_uri()]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - the browser
 
 
 def main() -> int:
