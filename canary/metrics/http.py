@@ -15,7 +15,7 @@ from requests.adapters import BaseAdapter
 from canary.http.addresses import AddressRules
 from canary.http.client import HttpClient, Limits, Proxy, Tls, default_context
 from canary.http.proxies import environment_proxy, needs_proxy
-from canary.metrics.credentials import CredentialsError, SentRequest, extra_headers, login_of
+from canary.metrics.authentication import CredentialsError, SentRequest, extra_headers, login_of
 from canary.metrics.http_config import Connection, HttpConfig, OAuth2, TlsConfig
 
 _TOKEN_BYTES = 1 << 20

@@ -49,7 +49,7 @@ def _desired_release(release: Object) -> object:
 
 
 def _pod(pod: Object) -> object:
-    """Return what is read of a pod; None if it counts no more, as if it did not exist."""
+    """Return what is read of a pod; None if it no longer counts, as if it did not exist."""
     if not is_alive(pod):
         return None
     own = [pod["metadata"].get(name) for name in ("uid", "labels", "ownerReferences")]
@@ -90,4 +90,4 @@ _SELECT: Mapping[Kind, Callable[[Object], object]] = {
     SERVICES: _desired,
     AUTOSCALERS: _desired,
 }
-"""What is read of each kind; of all others everything."""
+"""What is read of each kind. Of other kinds everything is read."""

@@ -20,8 +20,8 @@ from canary.core.rollout.context import (
     first_match,
     pods_for_share,
 )
-from canary.core.rollout.deadlines import seconds_to_deadline
 from canary.core.rollout.idle import REST, target_missing
+from canary.core.rollout.next_deadline import seconds_to_deadline
 from canary.core.rollout.phase import phase_of, step_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
 from canary.core.rollout.rollback import ROLL_BACK, roll_back

@@ -23,9 +23,9 @@ from canary.core.plan import REFUSED_PREFIX, Action, Plan
 from canary.core.snapshot import ReleaseRequest, Snapshot
 
 POLL = 1.0
-"""Seconds between two passes while a change is in progress that nobody announces."""
+"""Seconds between two passes during a change for which no watch event comes."""
 LONGEST_WAIT = 10.0
-"""Longest wait for a sample or a change (seconds), in case that its announcement is lost."""
+"""Longest wait for a sample or a change (seconds), in case its watch event is lost."""
 SHORTEST_WAIT = 0.05
 """Shortest wait for a sample in seconds."""
 SOON = 0.0
@@ -101,8 +101,8 @@ class RuleContext:
     ) -> Plan:
         """Return a plan that waits `after` seconds, or without it for a change of an object.
 
-        Two kinds of waits are not announced by a change: for actions that found nothing to write,
-        and for a router that does not report what it has done. `on` changes fields of the release.
+        No watch event ends two kinds of waits: those for actions that found nothing to write, and
+        those for a router that does not report its state. `on` changes fields of the release.
         """
         release = self.release.model_copy(update=on) if on else self.status.release
         seconds = POLL if after is None else after
@@ -206,8 +206,7 @@ def describe_lost_stable(ctx: RuleContext) -> str:
         return (
             f"The ReplicaSet of the stable template {stable} was deleted, and Deployment {name} "
             "is paused with another template, so its pods are not replaced. Apply the manifests "
-            "of the "
-            f"stable version, or promote the new version: canary promote "
+            "of the stable version, or promote the new version: canary promote "
             f"{ctx.snap.resource.name} --skip-analysis --reason TEXT."
         )
     return (

@@ -1,4 +1,4 @@
-"""Finds when the next time limit ends: no sample and no change of an object announces it."""
+"""Finds when the next time limit ends, for which there is no watch event and no sample."""
 
 from collections.abc import Iterator
 from math import inf
@@ -15,8 +15,8 @@ def seconds_to_deadline(status: Status, snap: Snapshot) -> float:
 
     Example: the router has confirmed the weight at 12:00:00, its propagation delay is 5 s, and the
     release's deadline is 12:30:00. At 12:00:02 the answer is 3 (the delay), at 12:00:06 1,794.
-    Deadlines in the past count no more: their rules have applied, or do not. Those of which a rule
-    returns the rest itself, such as a step's duration, are not here.
+    Deadlines in the past are left out: their rules have been tried. So are those for which a rule
+    returns the remaining time itself, such as the duration of a step.
     """
     left = (since + seconds - snap.now for since, seconds in _list_deadlines(status, snap))
     return max(min((one for one in left if one >= 0), default=inf), SHORTEST_WAIT)
