@@ -18,6 +18,7 @@ from enum import StrEnum
 from canary.analyze.evaluation import AnalysisWindow, Evaluation, has_failed, has_passed
 from canary.api import Spec, Verdict, format_duration
 from canary.backtest.releases import GroundTruth, PastRelease
+from canary.core.request_counts import count_bad_requests
 from canary.errors import ExitCode
 from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.text.format import format_short_time
@@ -80,7 +81,8 @@ def replay_release(
     failed_at: float | None = None
     before, bad, last = 0.0, 0.0, None
     for one in seen:
-        mine = max((metric.canary_bad for metric in one.judged.metrics), default=0.0)
+        counted = count_bad_requests(one.judged.metrics, spec.analysis)
+        mine = 0.0 if counted is None else counted.bad
         if span.alone_from is None or one.at <= span.alone_from:
             before = bad = mine
         else:

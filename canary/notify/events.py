@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from canary.api import Intent, Phase, Reason, Result, Spec, Status, Verdict
 from canary.api.notify import DEFAULT_GROUPS, Group, Notify
+from canary.core.request_counts import BadRequests, count_bad_requests
 from canary.interfaces import Change, Key, Notice
 from canary.text.format import format_count
 from canary.text.sanitize import strip_controls
@@ -67,7 +68,7 @@ class ReleaseEvent:
     """Percent of traffic that the new version had."""
     began: float
     """Start of the release (seconds since the epoch); 0 without one."""
-    served: tuple[float, float] | None
+    served: BadRequests | None
     """Bad requests and all requests of the canary; None if they were not counted."""
     evidence: tuple[tuple[str, str], ...]
     """Name and state of each metric."""
@@ -92,7 +93,7 @@ def event_from_notice(notice: Notice) -> ReleaseEvent | None:
     if change is None:
         return None
     kind, version = _event_kind(change), _template_of(change)
-    weight, served = _weight_before(change), _served_requests(change)
+    weight = _weight_before(change)
     alarm = kind in {EventKind.ROLLBACK, EventKind.STUCK} and not notice.reason.info.by_person
     reason = _pause_reason(change.after) or notice.reason
     return ReleaseEvent(
@@ -108,7 +109,7 @@ def event_from_notice(notice: Notice) -> ReleaseEvent | None:
         stable=change.before.stable_hash or "",
         weight=weight,
         began=_start_of(change),
-        served=served,
+        served=count_bad_requests(change.after.analysis, change.spec.analysis),
         evidence=tuple((one.name, strip_controls(one.message)) for one in change.after.analysis),
         pods=change.pods,
         incident=Incident(notice.key, version, reason, kind) if alarm else None,
@@ -172,17 +173,6 @@ def _weight_before(change: Change) -> int:
     if not rolled_back:
         return change.after.weight
     return change.before.weight or peak or (last if change.after.release is None else 0)
-
-
-def _served_requests(change: Change) -> tuple[float, float] | None:
-    """Return bad and all requests of the ratio metric with the most bad ones."""
-    ratios = {metric.name for metric in change.spec.analysis.metrics if metric.is_request_share}
-    counted = [
-        (one.canary_bad, one.canary_total)
-        for one in change.after.analysis
-        if one.name in ratios and one.canary_total > 0
-    ]
-    return max(counted, default=None)
 
 
 def _pause_reason(status: Status) -> Reason | None:
@@ -262,15 +252,13 @@ def _describe_cause(notice: Notice, change: Change) -> str:
 
 
 def _describe_impact(change: Change) -> str:
-    served = _served_requests(change)
+    served = count_bad_requests(change.after.analysis, change.spec.analysis)
     if served is None or _never_served(change):
         return ""
-    bad, total = served
-    return (
-        f"; {format_count(bad)} of its {format_count(total)} requests were bad"
-        if bad
-        else "; no user noticed"
-    )
+    if not served.bad:
+        return "; no user noticed"
+    counts = f"{format_count(served.bad)} of its {format_count(served.total)} requests"
+    return f"; {counts} {served.happened}"
 
 
 def _never_served(change: Change) -> bool:

@@ -73,8 +73,8 @@ def list_facts(event: ReleaseEvent) -> Sequence[tuple[str, str]]:
     if event.weight or event.kind in {EventKind.ROLLBACK, EventKind.STUCK, EventKind.APPROVAL}:
         found.append(("Share of traffic", f"{event.weight} %"))
     if event.served is not None:
-        bad, total = event.served
-        found.append(("Bad requests", f"{format_count(bad)} of {format_count(total)}"))
+        bad, total = format_count(event.served.bad), format_count(event.served.total)
+        found.append(("Bad requests", f"{bad} of {total}"))
     if event.version:
         found.append(("Version", event.version))
     if event.stable and event.stable != event.version:

@@ -71,7 +71,7 @@ def _sign_payload(post: HttpPayload, key: str, identity: str, now: float) -> Htt
 
 def _event_data(message: Message) -> dict[str, Any]:
     event = message.event
-    bad, total = map(round, event.served) if event.served is not None else (None, None)
+    served = event.served
     return {
         "schemaVersion": 1,
         "namespace": event.key.namespace,
@@ -84,8 +84,8 @@ def _event_data(message: Message) -> dict[str, Any]:
         "weight": event.weight,
         "version": event.version,
         "stable": event.stable,
-        "requests": total,
-        "badRequests": bad,
+        "requests": None if served is None else round(served.total),
+        "badRequests": None if served is None else round(served.bad),
         "evidence": [{"metric": name, "message": said} for name, said in event.evidence],
         "pods": list(event.pods),
         "links": [

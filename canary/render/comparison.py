@@ -32,7 +32,7 @@ def describe_result(result: ReleaseSummary) -> str:
     users = f"{_count_of(result.users_hit, result.users)} users were hit"
     parts = [f"{split_camel_case(result.ended)}{at}: {cause}"]
     if result.requests:
-        parts.append(f"{_count_of(result.failed, result.requests)} {result.noun} failed")
+        parts.append(f"{_count_of(result.failed, result.requests)} {result.noun} {result.happened}")
     if result.users:
         parts.append(users if result.users_hit else "no user was hit")
     return "; ".join(parts)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from canary.api import HistoryEntry, Result, format_duration
+from canary.core.request_counts import count_bad_requests
 from canary.render.explain import Diagnostics
 from canary.render.release_view import ReleaseView, current_metrics
 from canary.render.timeline import Moment, ReleaseDecision, Timeline
@@ -128,15 +129,16 @@ def _build_summary(
 ) -> Ended:
     entry, status = span.entry, view.status
     figures = entry.analysis if entry is not None else current_metrics(status)
-    counted = max(figures, key=lambda one: one.canary_total, default=None)
+    counted = count_bad_requests(figures, view.spec.analysis)
     shares = [pool.share for one in moments for pool in one.pools]
     back = next((one.time for one in found if one.phase == "RollingBack"), None)
     return Ended(
         ended=entry.result if entry is not None else status.phase,
         reason=entry.reason if entry is not None else status.reason,
         sentence=_summary_sentence(entry) if entry is not None else status.message,
-        requests=round(counted.canary_total) if counted else 0,
-        failed=round(counted.canary_bad) if counted else 0,
+        requests=round(counted.total) if counted else 0,
+        failed=round(counted.bad) if counted else 0,
+        happened=counted.happened if counted else "failed",
         users=0,
         users_hit=0,
         detected_after=back,

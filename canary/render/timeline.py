@@ -99,6 +99,8 @@ class ReleaseSummary:
     failed_by_version: Mapping[str, int] = field(default_factory=dict)
     noun: str = "logins"
     """Noun for what `requests` counts."""
+    happened: str = "failed"
+    """What happened to the requests that `failed` counts; a release may count slow ones."""
 
 
 @dataclass(frozen=True, slots=True)

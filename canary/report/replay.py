@@ -53,13 +53,17 @@ def replay_release(
     """
     history = read_history(seen, shown, source)
     times = _select_times(history.span, shown)
-    ticks = _request_ticks(history, times[0])
+    ticks, failures_known = _request_ticks(history, times[0])
     said = evidence_by_time(history, shown, times)
     moments = []
     for before, time in pairwise(times):
         numbers = {
             side: _request_numbers(ticks, side, (before, time), shown.began) for side in Side
         }
+        if not failures_known:
+            numbers = {
+                side: replace(one, error_ratio=None, bad=0.0) for side, one in numbers.items()
+            }
         moments.append(
             build_moment(
                 time - shown.began,
@@ -131,11 +135,17 @@ def _series_of(answer: MetricAnswer | float) -> tuple[Series, ...]:
     return answer.series if isinstance(answer, FoundSeries) else ()
 
 
-def _request_ticks(history: HistoryReplay, since: float) -> tuple[Tick, ...]:
-    """Return the ticks of the first metric that counts requests."""
-    by_metric = history.samples.by_metric.values()
-    ticks = next((one.ticks for one in by_metric if isinstance(one, RatioSamples)), ())
-    return tuple(one for one in ticks if one.end > since) if isinstance(ticks, tuple) else ()
+def _request_ticks(history: HistoryReplay, since: float) -> tuple[tuple[Tick, ...], bool]:
+    """Return the ticks of a metric that counts requests, and whether its bad ones have failed.
+
+    The report draws failed requests, so a metric of slow requests only tells how many there were.
+    """
+    counting = [one for one in history.analysis.metrics if one.is_request_share]
+    chosen = min(counting, key=lambda one: one.kind != "ratio", default=None)
+    samples = history.samples.by_metric.get(chosen.name) if chosen else None
+    ticks = samples.ticks if isinstance(samples, RatioSamples) else ()
+    found = tuple(one for one in ticks if one.end > since) if isinstance(ticks, tuple) else ()
+    return found, chosen is not None and chosen.kind == "ratio"
 
 
 def _request_numbers(

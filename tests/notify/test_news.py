@@ -3,6 +3,7 @@
 import pytest
 
 from canary.api import Intent, Phase, Reason, Status, Verdict
+from canary.core.request_counts import BadRequests
 from canary.interfaces import Notice
 from canary.notify.events import EventKind, Incident, ReleaseEvent, event_from_notice, is_subscribed
 from tests.in_memory_world import KEY as WORLD
@@ -43,7 +44,8 @@ def test_the_one_message_of_the_story() -> None:
         "auth rolled back at 5 %: leaks 1 connection per 4,900 requests; no user noticed"
     )
     assert found.message == LEAK
-    assert (found.weight, found.pods, found.served) == (5, PODS, (0.0, 24_500.0))
+    assert (found.weight, found.pods) == (5, PODS)
+    assert found.served == BadRequests(0.0, 24_500.0, "ratio")
 
 
 HEADLINES = [
@@ -51,7 +53,7 @@ HEADLINES = [
         HOLDING,
         rolling_back(analysis=metrics(bad=12)),
         "auth rolled back at 5 %: leaks 1 connection per 4,900 requests; "
-        "12 of its 24,500 requests were bad",
+        "12 of its 24,500 requests failed",
         id="bad requests are counted",
     ),
     pytest.param(
@@ -76,7 +78,7 @@ HEADLINES = [
         changed(HOLDING, intent=Intent.BAKE, weight=0),
         rolling_back(Reason.ABOVE_LIMIT, analysis=metrics(bad=40)),
         "auth rolled back after its promotion: the canary fails more often than the limit allows; "
-        "40 of its 24,500 requests were bad",
+        "40 of its 24,500 requests failed",
         id="while baking",
     ),
     pytest.param(
@@ -261,7 +263,7 @@ def test_a_whole_bad_release_is_one_rollback() -> None:
     assert rollback.incident is not None
     assert rollback.key == WORLD
     assert rollback.headline.startswith("auth rolled back at 5 %: ")
-    assert "requests were bad" in rollback.headline
+    assert "requests failed" in rollback.headline
     assert rollback.pods
     assert dict(rollback.evidence)["errors"]
     assert memory.status.analysis[0].verdict is Verdict.FAIL

@@ -61,6 +61,12 @@ def test_a_good_release_had_nothing_to_detect(rolled_back: ReleaseSummary) -> No
             "Promoted: passed every step; none of 6,000 logins failed; no user was hit",
             id="nobody was hit, and a promoted release is nowhere in between",
         ),
+        pytest.param(
+            {"noun": "requests to the canary", "happened": "were slow", "users": 0},
+            "Rolled back at 10 %: leaks 1 connection per 50 logins; "
+            "12 of 6,000 requests to the canary were slow",
+            id="slow requests did not fail",
+        ),
     ],
 )
 def test_headline(rolled_back: ReleaseSummary, changes: dict[str, object], words: str) -> None:

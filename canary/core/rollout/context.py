@@ -20,6 +20,7 @@ from canary.api.analysis import Analysis
 from canary.api.spec import Spec, Step
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import REFUSED_PREFIX, Action, Plan
+from canary.core.request_counts import count_failed_requests
 from canary.core.snapshot import ReleaseRequest, Snapshot
 
 POLL = 1.0
@@ -151,24 +152,10 @@ class RuleContext:
 def _count_errors_served(
     release: Release, metrics: tuple[MetricStatus, ...], analysis: Analysis
 ) -> float | None:
-    """Return the canary's failed requests; None if nobody counted them, which is not zero.
-
-    Slow requests are no errors, and client errors are the canary's only if it was rolled back for
-    them: a service that answers 404 to every tenth request has failed none of them.
-    """
+    """Return the failed requests of a release; 0 if it never got traffic, None if unknown."""
     if release.peak_weight == 0:
         return 0.0
-    kinds = {metric.name: metric.kind for metric in analysis.metrics}
-    counted = [
-        metric.canary_bad
-        for metric in metrics
-        if metric.canary_total > 0
-        and (
-            kinds.get(metric.name) == "ratio"
-            or (kinds.get(metric.name) == "clientErrors" and metric.verdict is Verdict.FAIL)
-        )
-    ]
-    return None if release.errors_unknown or not counted else max(counted)
+    return None if release.errors_unknown else count_failed_requests(metrics, analysis)
 
 
 def _select_failed_metrics(
