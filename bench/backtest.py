@@ -25,8 +25,8 @@ from canary.api import load_release
 from canary.backtest.judge import decision_rule, replay_release
 from canary.backtest.releases import GroundTruth, PastRelease
 from canary.core.series import Matcher, MatchOp
+from canary.core.statistics import draw_poisson
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
-from canary.simulate.scenario import draw_poisson
 
 STEP = 15
 DAY = 86_400

@@ -11,8 +11,9 @@ import numpy as np
 from bench.baselines import FAILED_CHECKS, decided, minutes
 from bench.scenarios import BAD, GOOD, SUDDEN, Row
 from bench.simulate import Scenario, simulate
-from bench.stats import clopper_pearson, fewest_seconds, quantile_of_trials
+from bench.stats import fewest_seconds
 from canary.core.evidence import Interval, Judge, RatioPolicy
+from canary.core.statistics import clopper_pearson, quantile_of_trials
 
 CHUNK = 10
 # Worker processes look rows up: their shapes are functions that cannot be sent to them.

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.measure import CHUNK, judge_release
 from bench.simulate import Scenario, Second, Shape, simulate
-from bench.stats import clopper_pearson, quantile_of_trials
 from canary.core.evidence import RatioPolicy
+from canary.core.statistics import clopper_pearson, quantile_of_trials
 
 INTERVAL = 15
 R1 = 0.005

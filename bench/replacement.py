@@ -16,8 +16,8 @@ import numpy as np
 
 from bench.cli import DOCUMENT
 from bench.simulate import Scenario, simulate
-from bench.stats import clopper_pearson, quantile_of_trials
 from canary.core.evidence import Judge, RatioPolicy
+from canary.core.statistics import clopper_pearson, quantile_of_trials
 from e2e.harness.result_table import write_table
 
 STABLE = (0.1, 0.3, 0.5, 1.0)

@@ -1,10 +1,6 @@
-"""Bounds for figures of a simulation; those that `canary simulate` has as well are its own."""
+"""Bounds for figures of a simulation."""
 
 import math
-
-from canary.simulate.summary import clopper_pearson, quantile_of_trials
-
-__all__ = ["clopper_pearson", "fewest_seconds", "quantile_of_trials"]
 
 
 def fewest_seconds(

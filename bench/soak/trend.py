@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import median
+
+from canary.core.statistics import theil_sen
 
 Point = tuple[float, float]
 """Seconds, value."""
@@ -42,7 +43,10 @@ def find_trend(points: Sequence[Point], bound: float) -> Trend:
     if len(late) < 3:
         raise ValueError(f"expected at least 3 samples after the start, found {len(late)}")
     late = late[:: len(late) // _MOST + 1]
-    slope = median((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(late, 2))
+    line = theil_sen([at for at, _ in late], [value for _, value in late])
+    if line is None:
+        raise ValueError("expected samples at different times")
+    slope = line.value
     begin, end = late[0][0], late[-1][0]
     level = median(value - slope * (at - begin) for at, value in late)
     return Trend(level, level + slope * (end - begin), slope * 3600, bound)

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from canary.core.series import NoData
-from canary.leaktest.statistics import (
-    Slope,
+from canary.core.statistics import Slope, theil_sen
+from canary.leaktest.evidence import (
     clean_evidence,
     clean_requests,
     count_rises,
     record_evidence,
     still_rising,
-    theil_sen,
 )
 
 MIN_READINGS = 3

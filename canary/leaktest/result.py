@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from canary.api import Verdict
+from canary.core.statistics import Slope
 from canary.errors import ExitCode
 from canary.leaktest.evaluation import LeakFinding, LeakKind, LeakTestPolicy, Round
-from canary.leaktest.statistics import Slope, clean_requests
+from canary.leaktest.evidence import clean_requests
 from canary.loadtest.generator import RequestTally
 from canary.loadtest.thresholds import format_statuses
 from canary.results.gate_result import Fact, GateResult, ResultCase

@@ -16,7 +16,8 @@ from canary.core.pools.detector import DetectorState, PoolPolicy
 from canary.core.pools.detector import fold_samples as fold_pool
 from canary.core.pools.samples import PoolSample
 from canary.core.pools.verdict import assess_pools as assess_pool
-from canary.simulate.scenario import SimulatedRequests, SimulatedService, draw_poisson
+from canary.core.statistics import draw_poisson
+from canary.simulate.scenario import SimulatedRequests, SimulatedService
 
 
 @dataclass(slots=True)

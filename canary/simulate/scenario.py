@@ -10,8 +10,8 @@ from random import Random
 
 from canary.core.increments import Side
 from canary.core.pools.samples import PoolReading
+from canary.core.statistics import draw_poisson
 
-_MAX_COUNTED_MEAN = 30.0
 HOLD_SECONDS = 0.1
 """Seconds that a request holds a connection."""
 
@@ -115,39 +115,3 @@ class SimulatedService:
         spread = math.sqrt(max(requests, 1.0)) * HOLD_SECONDS
         held = max(0.0, self.random.gauss(requests * HOLD_SECONDS, spread)) if holds else None
         return PoolReading(name, side, seconds, float(min(busy, size)), float(size), held=held)
-
-
-def draw_poisson(mean: float, random: Random) -> int:
-    """Draw a Poisson number.
-
-    Small means are drawn by multiplying uniform numbers (Knuth), large ones by Hörmann's PTRS
-    (1993), which is exact as well.
-    """
-    if mean <= 0.0:
-        return 0
-    if mean < _MAX_COUNTED_MEAN:
-        return _draw_small_poisson(mean, random)
-    b = 0.931 + 2.53 * math.sqrt(mean)
-    a = -0.059 + 0.02483 * b
-    inverse, quick = 1.1239 + 1.1328 / (b - 3.4), 0.9277 - 3.6224 / (b - 2.0)
-    while True:
-        u, v = random.random() - 0.5, random.random()
-        left = 0.5 - abs(u)
-        if left <= 0.0 or v <= 0.0:
-            continue
-        k = math.floor((2.0 * a / left + b) * u + mean + 0.43)
-        if left >= 0.07 and v <= quick:  # noqa: PLR2004 - the paper's constants
-            return k
-        if k < 0 or (left < 0.013 and v > left):  # noqa: PLR2004 - as above
-            continue
-        density = k * math.log(mean) - mean - math.lgamma(k + 1)
-        if math.log(v * inverse / (a / (left * left) + b)) <= density:
-            return k
-
-
-def _draw_small_poisson(mean: float, random: Random) -> int:
-    limit, product, count = math.exp(-mean), random.random(), 0
-    while product > limit:
-        product *= random.random()
-        count += 1
-    return count

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from canary.api import Spec, Verdict, format_duration
+from canary.core.statistics import clopper_pearson, quantile_of_trials
 from canary.errors import ExitCode
 from canary.results.gate_result import Fact, GateResult, ResultCase
 from canary.simulate.release import ReleaseEnd, SimulatedRelease
@@ -199,50 +200,3 @@ def _describe_delay(median: float, late: float) -> str:
 
 def _finite_or_zero(seconds: float) -> float:
     return seconds if math.isfinite(seconds) else 0.0
-
-
-TailProbability = Callable[[float], float]
-
-
-def clopper_pearson(hits: int, trials: int, error: float = 0.05) -> tuple[float, float]:
-    """Return the exact (Clopper–Pearson) confidence interval of a probability.
-
-    The bounds are found by bisection of the binomial tail. For example, 0 hits in 100 trials give 0
-    to 3.6 %.
-    """
-
-    def tail(p: float) -> float:
-        """P(X ≥ hits)."""
-        if p <= 0.0 or p >= 1.0:
-            return float(p >= 1.0 or hits == 0)
-        top = math.lgamma(trials + 1)
-        return math.fsum(
-            math.exp(
-                top
-                - math.lgamma(k + 1)
-                - math.lgamma(trials - k + 1)
-                + k * math.log(p)
-                + (trials - k) * math.log1p(-p)
-            )
-            for k in range(hits, trials + 1)
-        )
-
-    low = 0.0 if hits == 0 else _bisect(tail, error / 2)
-    if hits == trials:
-        return low, 1.0
-    hits += 1  # P(X ≤ hits) = 1 − P(X ≥ hits + 1)
-    return low, _bisect(tail, 1 - error / 2)
-
-
-def _bisect(tail: TailProbability, wanted: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if tail(middle) < wanted else (low, middle)
-    return (low + high) / 2
-
-
-def quantile_of_trials(values: Sequence[float], share: float, trials: int) -> float:
-    """Return a quantile over all trials; trials without a value count as infinite."""
-    rank = max(1, math.ceil(share * trials))
-    return sorted(values)[rank - 1] if rank <= len(values) else math.inf

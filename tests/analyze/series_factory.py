@@ -6,7 +6,7 @@ from random import Random
 from canary.api import Analysis, Metric, RatioSource
 from canary.core.increments import Grid
 from canary.core.series import FoundSeries, MetricAnswer, NoData, Series
-from canary.simulate.scenario import draw_poisson
+from canary.core.statistics import draw_poisson
 
 METRIC = Metric(name="errors", ratio=RatioSource(preset="http"))
 START = 1_000_000.0 - 1_000_000.0 % 15

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.maxsprt import ALPHA, PUBLISHED, critical_value, rejection_probability, simulated
-from bench.stats import clopper_pearson, fewest_seconds
+from bench.stats import fewest_seconds
 
 
 @pytest.mark.parametrize(("upper", "published"), PUBLISHED.items())
@@ -17,15 +17,6 @@ def test_published_critical_values_are_reproduced(upper, published):
 def test_simulated_releases_signal_as_often_as_published(upper, published):
     """20,000 seeded Poisson releases: 5 % within four standard errors."""
     assert simulated(published, upper, 20_000, 1) == pytest.approx(ALPHA, abs=0.0062)
-
-
-@pytest.mark.parametrize(
-    ("hits", "trials", "low", "high"),
-    [(0, 1000, 0.0, 0.003682), (10, 1000, 0.004806, 0.018315), (50, 50, 0.928878, 1.0)],
-)
-def test_clopper_pearson_agrees_with_tables(hits, trials, low, high):
-    """Exact binomial intervals at 95 %."""
-    assert clopper_pearson(hits, trials) == pytest.approx((low, high), abs=2e-6)
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(0.05, 5), (0.01, 43), (0.005, 138), (0.003, 416)])

@@ -15,7 +15,6 @@ from canary.render.explain import (
     Diagnostics,
     list_commands,
     suggest_commands,
-    wilson_interval,
 )
 from canary.render.release_table import column_names, release_row
 from canary.render.release_view import ReleaseView, find_bad_conditions, min_seconds_left
@@ -178,20 +177,6 @@ def test_what_others_wrote_cannot_steer_a_terminal() -> None:
     found = build_release("ready")
     found["status"] = {**SITUATIONS["ready"], "message": "\x1b[2Jgone\nnext"}
     assert release_row(found | {"metadata": found["metadata"] | {"creationTimestamp": "2027-01-15T08:00:00Z"}}, NOW, wide=True, namespaces=False)[-1] == "�[2Jgone next"  # fmt: skip
-
-
-INTERVALS = [
-    pytest.param(0, 100, (0.0, 0.0370), id="none bad"),
-    pytest.param(50, 100, (0.4038, 0.5962), id="half"),
-    pytest.param(100, 100, (0.9630, 1.0), id="all bad"),
-    pytest.param(1, 29, (0.0061, 0.1718), id="one of 29, an example of Newcombe 1998 (Table I)"),
-]
-
-
-@pytest.mark.parametrize(("bad", "total", "wanted"), INTERVALS)
-def test_intervals(bad: float, total: float, wanted: tuple[float, float]) -> None:
-    """Wilson's at 95 %, within what a share can be."""
-    assert wilson_interval(bad, total) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_the_samples_are_all_of_one_release() -> None:

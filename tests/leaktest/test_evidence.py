@@ -1,4 +1,4 @@
-"""Laws of the evidence, and the slope against published and hand-made figures."""
+"""Laws of the evidence for and against a leak."""
 
 import itertools
 import math
@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.leaktest.statistics import (
+from canary.leaktest.evidence import (
     clean_evidence,
     clean_requests,
     record_evidence,
     still_rising,
-    theil_sen,
 )
 
 FLOORS = st.lists(st.integers(0, 4), min_size=6, max_size=6)
@@ -63,38 +62,6 @@ def test_requests_that_rule_out_are_those_at_which_the_evidence_is_there():
         assert clean_evidence(lost, needed, 2000) >= 100 > clean_evidence(lost, needed - 2, 2000)
     assert clean_requests(0, 2000, 0.01) < clean_requests(1, 2000, 0.01)
     assert clean_requests(0, 2000, 0.01) == 10_201
-
-
-def test_the_slope_is_that_of_sen_1968():
-    """His own example: seven points, median slope 4, 95 % from 26/10 to 40/8 or nearby."""
-    x, y = [1, 2, 3, 4, 10, 12, 18], [9, 15, 19, 20, 45, 55, 78]
-    slope = theil_sen(x, y, 0.93)
-    assert slope is not None
-    assert slope.value == pytest.approx(4.0)
-    assert (slope.low, slope.high) == pytest.approx((26 / 7, 35 / 8), abs=0.3)
-
-
-def test_one_wild_floor_does_not_move_the_slope():
-    """A job that held thirty connections in one drain; a mean would call it a leak."""
-    floors = [0, 1, 2, 33, 4, 5, 6, 7]
-    slope = theil_sen(list(range(8)), floors)
-    assert slope is not None
-    assert slope.value == pytest.approx(1)
-    assert slope.per_thousand == pytest.approx(1000)
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "bounded"),
-    [
-        pytest.param([1, 1, 1], [1, 2, 3], None, id="no requests in between: no slope"),
-        pytest.param([1, 2, 3], [1, 2, 3], False, id="three points: no interval"),
-        pytest.param([0, 0, 0, *range(1, 9)], [0, 0, 0, *range(1, 9)], True, id="with ties"),
-    ],
-)
-def test_too_little_is_said_to_be(x, y, bounded):
-    """Infinite bounds rather than wrong ones."""
-    slope = theil_sen(x, y)
-    assert (None if slope is None else math.isfinite(slope.high - slope.low)) == bounded
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Statistics of `canary leaktest`: evidence for a leak, its size, and evidence against one. Pure.
+"""The evidence of `canary leaktest` for a leak, and the evidence against one. Pure.
 
 The only assumption about a sound version is that the floors of its drains are exchangeable (they
 could have come in any order): background work takes connections, and requests do not matter. Then
@@ -14,9 +14,7 @@ Example: the 10th floor is a record. Fair odds are 10:1, so a stake of 0.5 turns
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-from statistics import NormalDist, median
+from itertools import pairwise
 
 STAKE_FRACTIONS = (0.4, 0.7, 1.0)
 """Shares of the stake that would be optimal if the leak were as large as estimated."""
@@ -90,49 +88,6 @@ def clean_requests(lost: float, smallest: float, false_pass: float) -> int:
         else:
             high = middle
     return math.ceil(high)
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """A slope in connections per request, with its confidence interval, which may be infinite."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def per_thousand(self) -> float:
-        """Connections per 1,000 requests."""
-        return 1000 * self.value
-
-
-def theil_sen(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> Slope | None:
-    """Return the median of the slopes between all pairs of points; None if all `x` are equal.
-
-    The interval is Sen's (1968), from the variance of Kendall's S with ties (Hollander & Wolfe,
-    *Nonparametric Statistical Methods*, 9.3); it is unbounded with too few points.
-    """
-    pairs = combinations(zip(x, y, strict=True), 2)
-    slopes = sorted((d - b) / (c - a) for (a, b), (c, d) in pairs if a != c)
-    if not slopes:
-        return None
-    wide = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(_kendall_variance(x, y))
-    outside = math.floor((len(slopes) - wide) / 2)
-    if outside < 1:
-        return Slope(median(slopes), -math.inf, math.inf)
-    return Slope(median(slopes), slopes[outside - 1], slopes[len(slopes) - outside])
-
-
-def _kendall_variance(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return the variance of Kendall's S (Kendall 1970, ch. 4)."""
-    n = len(x)
-    ties = [[values.count(value) for value in set(values)] for values in (list(x), list(y))]
-    by_ties = math.fsum(t * (t - 1) * (2 * t + 5) for each in ties for t in each)
-    triples = math.prod(sum(t * (t - 1) * (t - 2) for t in each) for each in ties)
-    doubles = math.prod(sum(t * (t - 1) for t in each) for each in ties)
-    result = (n * (n - 1) * (2 * n + 5) - by_ties) / 18
-    result += triples / (9 * n * (n - 1) * (n - 2)) if n > 2 else 0.0  # noqa: PLR2004 - of triples
-    return result + doubles / (2 * n * (n - 1))
 
 
 def still_rising(levels: Sequence[float]) -> bool:
