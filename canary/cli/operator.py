@@ -203,6 +203,31 @@ MetricsAddress = Annotated[
         help="HOST:PORT to serve /livez, /readyz and /metrics on.",
     ),
 ]
+MetricsTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="CANARY_METRICS_TOKEN_FILE",
+        help="File with the bearer token that requests for /metrics need.",
+    ),
+]
+MetricsTlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="CANARY_METRICS_TLS_CERT",
+        help="Certificate (PEM) for /metrics, which is then served on --metrics-tls-address only.",
+    ),
+]
+MetricsTlsKey = Annotated[
+    Path | None,
+    typer.Option(envvar="CANARY_METRICS_TLS_KEY", help="Private key (PEM) of --metrics-tls-cert."),
+]
+MetricsTlsAddress = Annotated[
+    str,
+    typer.Option(
+        envvar="CANARY_METRICS_TLS_ADDRESS",
+        help="HOST:PORT to serve /metrics on with --metrics-tls-cert.",
+    ),
+]
 LogFormatOption = Annotated[
     LogFormatFlag,
     typer.Option(
@@ -239,6 +264,10 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
     kubeconfig: OperatorKubeconfig = None,
     context: OperatorContext = None,
     metrics_address: MetricsAddress = "0.0.0.0:8080",
+    metrics_token_file: MetricsTokenFile = None,
+    metrics_tls_cert: MetricsTlsCert = None,
+    metrics_tls_key: MetricsTlsKey = None,
+    metrics_tls_address: MetricsTlsAddress = "0.0.0.0:8443",
     log_format: LogFormatOption = LogFormatFlag.JSON,
     log_level: LogLevelOption = LogLevelFlag.INFO,
 ) -> None:
@@ -270,6 +299,9 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
         size=scrape_max_bytes, lines=max(scrape_max_bytes // 40, 1000), series=scrape_max_series
     )
     router = router_metrics_url and checked_url("--router-metrics-url", router_metrics_url)
+    metrics = main.MetricsOptions(
+        metrics_address, metrics_tls_address, metrics_token_file, metrics_tls_cert, metrics_tls_key
+    )
     main.run_operator(
         settings.OperatorSettings(
             namespaces=tuple(namespace or ()),
@@ -289,5 +321,5 @@ def operator(  # noqa: PLR0913, PLR0917 - one parameter per documented option
             notify=config.load_receivers(notify_file, notify_secrets),
             notify_secrets=notify_secrets,
         ),
-        main.ProcessOptions(kubeconfig, context, metrics_address, log_format, log_level),
+        main.ProcessOptions(kubeconfig, context, metrics, log_format, log_level),
     )

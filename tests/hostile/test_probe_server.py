@@ -8,19 +8,21 @@ import pytest
 import requests
 
 from canary.operator.metrics import OperatorMetrics
-from canary.operator.server import MAX_CONNECTIONS, ProbeServer
+from canary.operator.server import MAX_CONNECTIONS, OperatorServer
 from tests.metrics.real_prometheus import wait_until
 
 
 @pytest.fixture
 def probes():
     """A server of its own."""
-    server = ProbeServer(("127.0.0.1", 0), list, list, OperatorMetrics().registry)
+    server = OperatorServer(
+        ("127.0.0.1", 0), {"/livez": list, "/readyz": list}, OperatorMetrics().registry
+    )
     yield server
     server.stop()
 
 
-def test_a_probe_is_answered_beside_1500_slow_connections(probes: ProbeServer):
+def test_a_probe_is_answered_beside_1500_slow_connections(probes: OperatorServer):
     """They send half a header and nothing more; no thread and no answer is theirs."""
     before = threading.active_count()
     with contextlib.ExitStack() as stack:
@@ -59,7 +61,7 @@ def _closed(one: socket.socket) -> bool:
         b"GET " + b"/" * 60_000 + b" HTTP/1.1\r\n\r\n",
     ],
 )
-def test_a_request_that_is_none_harms_nobody(probes: ProbeServer, request_: bytes):
+def test_a_request_that_is_none_harms_nobody(probes: OperatorServer, request_: bytes):
     """The next one is answered."""
     address = ("127.0.0.1", probes.port)
     with socket.create_connection(address, 10) as one, contextlib.suppress(OSError):

@@ -193,6 +193,38 @@ def test_the_chart_mounts_the_secret_of_prometheus() -> None:
     assert {"protocol": "TCP", "port": 3128} in policy["spec"]["egress"][0]["ports"]
 
 
+def test_the_chart_protects_metrics_with_the_secrets_that_it_is_given() -> None:
+    """The pod serves with them, the ServiceMonitor reads with them, and probes stay plain."""
+    named = "metrics.tlsSecret=metrics-tls,metrics.tokenSecret=metrics-token,alerts.enabled=true"
+    items = bare(rendered("--set", named))
+    pod = items["Deployment", "canary-system", "canary"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"][1:] == [
+        "--metrics-tls-cert=/etc/canary/metrics-tls/tls.crt",
+        "--metrics-tls-key=/etc/canary/metrics-tls/tls.key",
+        "--metrics-token-file=/etc/canary/metrics-token/token",
+    ]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"metrics": 8443, "probes": 8080}
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "probes"
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    secrets = {
+        one["name"]: one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one
+    }
+    assert secrets[mounted["/etc/canary/metrics-tls"]] == "metrics-tls"
+    assert secrets[mounted["/etc/canary/metrics-token"]] == "metrics-token"
+    service = items["Service", "canary-system", "canary-metrics"]
+    assert service["spec"]["ports"][0]["port"] == 8443
+    (endpoint,) = items["ServiceMonitor", "canary-system", "canary"]["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"] == {
+        "ca": {"secret": {"name": "metrics-tls", "key": "ca.crt"}},
+        "serverName": "canary-metrics.canary-system.svc",
+    }
+    assert endpoint["authorization"] == {"credentials": {"name": "metrics-token", "key": "token"}}
+
+
 def test_the_chart_for_some_namespaces_gives_no_right_in_any_other() -> None:
     """One Role for each namespace and no ClusterRole over releases."""
     items = bare(rendered("--set", "namespaces={a,b}"))

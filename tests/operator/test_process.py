@@ -15,7 +15,7 @@ from canary.kube.leases import LeaseName
 from canary.operator.logs import ConsoleLines, JsonLines
 from canary.operator.metrics import OperatorMetrics
 from canary.operator.reconciler import current_release
-from canary.operator.server import ProbeServer, parse_address
+from canary.operator.server import OperatorServer, parse_address
 from canary.operator.settings import lease_name
 
 WRONG = [
@@ -112,7 +112,9 @@ def test_probes_and_metrics() -> None:
     """A probe fails with the reason; metrics are what Prometheus reads."""
     wrong: list[str] = []
     telemetry = OperatorMetrics()
-    server = ProbeServer(("127.0.0.1", 0), list, lambda: wrong, telemetry.registry)
+    server = OperatorServer(
+        ("127.0.0.1", 0), {"/livez": list, "/readyz": lambda: wrong}, telemetry.registry
+    )
 
     def get(path: str) -> tuple[int, str]:
         try:
@@ -134,7 +136,7 @@ def test_probes_and_metrics() -> None:
     assert 'workqueue_adds_total{name="canaryreleases"} 1.0' in text
     assert get("/")[0] == 404
     with pytest.raises(UsageError, match="cannot listen"):
-        ProbeServer(("127.0.0.1", server.port), list, list, telemetry.registry)
+        OperatorServer(("127.0.0.1", server.port), {}, telemetry.registry)
     server.stop()
 
 
