@@ -17,6 +17,7 @@ from canary.alerts.files import chart_yaml, resource_yaml, rules_yaml
 from canary.manifests import crd_yaml
 from tools.dashboards import dashboards
 from tools.lint_page import lint_page
+from tools.presets_page import presets_page
 from tools.spec_page import spec_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +64,11 @@ def generated() -> dict[Path, str]:
     expected = {page: console_blocks(with_version(page.read_text("utf-8"))) for page in pages}
     for file in (*(ROOT / "docs").rglob("*.yaml"), ROOT / "manifests/chart/Chart.yaml"):
         expected[file] = with_version(file.read_text("utf-8"))
-    own = {ROOT / "docs/spec.md": spec_page(), ROOT / "docs/lint.md": console_blocks(lint_page())}
+    own = {
+        ROOT / "docs/spec.md": spec_page(),
+        ROOT / "docs/presets.md": presets_page(),
+        ROOT / "docs/lint.md": console_blocks(lint_page()),
+    }
     return expected | own | _manifests()
 
 

@@ -35,17 +35,17 @@ class Leak(Frozen):
     """How many connections may leak, and within which window."""
 
     connections: Connections = 3.0
-    """Leaked connections (in use, but not explained by traffic) above which the metric fails."""
+    """The metric fails if more connections than this are in use without traffic to explain it."""
     window: Annotated[float, DurationRange("1s", "24h")] = 600.0
-    """Observation window: at least twice the longest time that a request may hold a connection."""
+    """Observation window: at least twice the longest time that a request holds a connection."""
 
 
 class RatioSource(Frozen):
     """The share of bad requests, from a preset or from two counters.
 
-    With a preset only errors of the server are bad: HTTP status 5XX (Istio: and connections that
-    failed), or the gRPC codes Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable and
-    DataLoss. 401, 403, 404, 409, 422, 429 and other 4xx never count: see `clientErrors`.
+    With a preset, only server errors are bad: HTTP status 5XX (for Istio also failed connections),
+    or the gRPC codes Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable and DataLoss.
+    401, 403, 404, 409, 422, 429 and other 4xx never count as bad: see `clientErrors`.
     """
 
     preset: PresetName | None = None
@@ -55,7 +55,8 @@ class RatioSource(Frozen):
     bad: Query | None = None
     """Counter of the bad requests."""
     good: Query | None = None
-    """Counter of the good requests, if there is none of the bad ones: a histogram bucket."""
+    """Counter of the good requests, such as a histogram bucket, if there is no counter of the bad
+    ones."""
 
     @model_validator(mode="after")
     def preset_or_selectors(self) -> Self:
@@ -73,7 +74,7 @@ class RatioSource(Frozen):
 class PoolSource(Frozen):
     """The gauges of a connection pool, from a preset.
 
-    Each pool (combination of labels) is analyzed separately; the fullest one decides.
+    Each combination of labels is one pool and is analyzed separately; the fullest one decides.
     """
 
     preset: PresetName
@@ -92,7 +93,7 @@ class LatencySource(Frozen):
     preset: PresetName
     """Name of a latency preset, such as traefik or otel-http."""
     above: Annotated[float, DurationRange("1ms", "1h")]
-    """Requests slower than this are bad. The nearest bucket bound of the histogram is used and
+    """Requests slower than this are bad. Rounded to the nearest bucket of the histogram, which is
     shown."""
 
 
@@ -138,15 +139,15 @@ class Metric(Frozen):
     times this factor. Default: 1.25 (clientErrors: 1.5)."""
     limit: Share | None = None
     """Absolute limit. Default: 0.05 of the requests (ratio), 0.75 of the pool's size (pool), none
-    for latency, which is then only compared with stable."""
+    (latency, which is then only compared with stable)."""
     floor: Floor = 0.0002
-    """Ratio, latency, clientErrors: smaller differences, as a share of requests, are ignored."""
+    """Ratio, latency, clientErrors: a difference below this share of requests is ignored."""
     leak: Leak | None = None
     """Pool: how many connections may leak."""
     min: float | None = None
-    """Query: fail below."""
+    """Query: the metric fails if the value is lower."""
     max: float | None = None
-    """Query: fail above."""
+    """Query: the metric fails if the value is higher."""
     for_: Annotated[float, DurationRange("0s", "24h"), Field(alias="for")] = 60.0
     """Query: how long the value must be out of bounds before the metric fails."""
 
@@ -248,11 +249,12 @@ class Analysis(Frozen):
     """Name of a Prometheus in the operator's file (docs/prometheus.md). Default: the operator's
     default."""
     interval: Annotated[float, DurationRange("1s", "5m")] = 10.0
-    """Shortest time between two queries; metrics are queried when the next scrape is due."""
+    """Shortest time between two queries; each query waits until the next scrape is due."""
     tolerated_incident: Annotated[float, DurationRange("0s", "10m")] = 30.0
-    """Longest disturbance that does not fail a release; unready pods get no traffic meanwhile."""
+    """Longest disturbance, such as pods that are not ready, that does not fail a release."""
     warm_up: Annotated[float, DurationRange("0s", "1h")] = 60.0
-    """Warm-up of each new pod; its requests are excluded."""
+    """Time after the canary's first request, and after a later pod becomes ready, during which
+    requests are excluded."""
     min_duration: Annotated[float, DurationRange("0s", "168h")] = 1200.0
     """Shortest time under traffic before promotion."""
     no_data_timeout: Annotated[float, DurationRange("1s", "168h")] = 600.0
@@ -271,7 +273,7 @@ class Analysis(Frozen):
 
     @model_validator(mode="after")
     def prometheus_is_used(self) -> Self:
-        """A name that the source ignores is a mistake that would go unseen."""
+        """Reject a name that the source ignores."""
         if self.prometheus is not None and self.source is not AnalysisSource.PROMETHEUS:
             raise build_field_error(
                 "expected no name of a Prometheus with source scrape", "prometheus"

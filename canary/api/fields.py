@@ -158,8 +158,8 @@ GuardedName = Annotated[
     str,
     StringConstraints(pattern=f"^{LABEL}$", max_length=56),
     Expect(
-        "a DNS label of at most 56 lower-case letters, digits and '-' "
-        "(so that NAME-canary is a name as well)"
+        "a DNS label (at most 56 lower-case letters, digits and '-', "
+        "because NAME-canary must be a valid name too)"
     ),
 ]
 ObjectName = Annotated[

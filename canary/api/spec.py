@@ -142,7 +142,7 @@ class Spec(Frozen):
     bake: Duration = 0.0
     """How long the new version is monitored after promotion."""
     deadline: Annotated[float, DurationRange("1s")] = 7200.0
-    """Longest time of a release. When it is over the release pauses."""
+    """Longest time of a release. After it, `onInconclusive` applies."""
     progress_deadline: Annotated[float, DurationRange("1s")] = 600.0
     """Longest time for canary pods to become ready, and for the target's rollout."""
     analysis: Analysis

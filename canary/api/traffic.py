@@ -37,8 +37,8 @@ class Isolation(Frozen):
     """Labels with another value in canary pods, so that no Service selects them."""
 
     labels: Annotated[tuple[LabelKey, ...], Field(min_length=1, max_length=8)]
-    """Keys of labels of the target's pods. Exactly these are replaced. Each Service that selects
-    the pods, and the Deployment itself, must select by at least one of them."""
+    """Keys of the pod labels that get another value in canary pods. Every Service that selects the
+    target's pods, and the Deployment itself, must select by at least one of them."""
 
 
 class GatewayRoute(Frozen):
@@ -49,7 +49,7 @@ class GatewayRoute(Frozen):
     name: ObjectName
     """Name of the route."""
     rule: RuleName | None = None
-    """Name of the rule whose backends are weighted; needed when the route has several."""
+    """Name of the rule to weight. Default: every rule that sends traffic to the Service."""
 
 
 class IstioRoute(Frozen):
@@ -58,24 +58,21 @@ class IstioRoute(Frozen):
     virtual_service: ObjectName
     """Name of the VirtualService."""
     route: RouteName | None = None
-    """Name of its HTTP route; required if there are several."""
+    """Name of the HTTP route to weight. Default: every one that sends traffic to the Service."""
 
 
 class TraefikRoute(Frozen):
-    """A weighted TraefikService.
-
-    (In `canary demo`: a weighted service in Traefik's configuration file.)
-    """
+    """A weighted TraefikService; in `canary demo`, a service in Traefik's configuration file."""
 
     traefik_service: ObjectName
     """Name of the weighted TraefikService."""
 
 
 class ReplicaShare(Frozen):
-    """Without a router traffic is split by the number of pods, approximately.
+    """No router: traffic is split approximately, by the number of pods.
 
-    Stable keeps all of its pods; the canary gets the number of pods whose share is nearest to the
-    weight: at least one, and at most as many as stable has (50 %).
+    Stable keeps all of its pods. The canary gets the number of pods whose share of all pods is
+    nearest to the weight: at least one, and at most as many as stable has (50 %).
     """
 
 
@@ -134,7 +131,7 @@ class TrafficSpec(Frozen):
     replicas: ReplicaShare | None = None
     """No router: split by the number of replicas (approximate)."""
     routes: Annotated[tuple[Router, ...] | None, Field(min_length=1, max_length=MAX_ROUTES)] = None
-    """Several routes, of any kinds, that send traffic to the Service: each gets the same weight."""
+    """Several routes, of any kinds, that send traffic to the Service; all get the same weight."""
     propagation_delay: Annotated[float, DurationRange("0s", "5m")] = 5.0
     """Time from a confirmed weight until requests follow it."""
 

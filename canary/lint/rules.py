@@ -21,8 +21,8 @@ class LintLevel(StrEnum):
 class LintInput(StrEnum):
     """What a rule needs to be checked."""
 
-    FILE = "the file"
-    MANIFESTS = "the other manifests among the FILEs, or --cluster"
+    FILE = "the file alone"
+    MANIFESTS = "other manifests, or --cluster"
     CLUSTER = "--cluster"
     PROMETHEUS = "--prometheus"
 

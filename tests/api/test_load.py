@@ -180,7 +180,7 @@ WRONG_VALUES = [
     pytest.param(
         "Deployment, name: auth",
         f"Deployment, name: {'a' * 57}",
-        "spec.target.name: expected a DNS label of at most 56 lower-case letters, digits and '-' (so that NAME-canary is a name as well), found the text '"
+        "spec.target.name: expected a DNS label (at most 56 lower-case letters, digits and '-', because NAME-canary must be a valid name too), found the text '"
         + "a" * 57
         + "'",
         id="no room for the suffix -canary",
