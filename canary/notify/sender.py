@@ -1,14 +1,20 @@
-"""Sends one HTTP request or Apprise message. Errors and log lines never contain the address.
+"""Sends one HTTP request, or starts Apprise for one message. No error or log has the address.
 
 The address of a chat's webhook is a credential. Errors are raised without their cause, and log
 lines of the libraries are suppressed during a delivery.
 """
 
 import contextlib
+import importlib.util
+import json
 import logging
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
@@ -17,6 +23,7 @@ from canary.errors import PermanentError, TransientError, install_command
 from canary.http.addresses import AddressRules
 from canary.http.client import HttpClient, Limits, Proxy
 from canary.http.urls import split_credentials
+from canary.notify import apprise_process
 from canary.notify.formatters import Payload
 from canary.notify.message import ApprisePayload, HttpPayload
 
@@ -29,8 +36,11 @@ _CHATTY = (
     "urllib3.connectionpool",
     "urllib3.util.retry",
     "requests",
-    "apprise",
 )
+_APPRISE_SLOTS = 2
+"""Processes of Apprise at the same time; each takes about 45 MiB."""
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "TZ", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Environment variables that such a process gets."""
 
 
 class DeliveryError(TransientError):
@@ -77,6 +87,8 @@ class PayloadSender:
             Limits(limits.connect, limits.read, limits.whole),
             proxy=Proxy(proxy) if proxy else None,
         )
+        self._rules, self._seconds = rules, limits.whole
+        self._apprise_slots = threading.BoundedSemaphore(_APPRISE_SLOTS)
         for name in _CHATTY:
             logging.getLogger(name).addFilter(_quiet)
 
@@ -87,7 +99,8 @@ class PayloadSender:
         """
         with _suppress_logs():
             if isinstance(payload, ApprisePayload):
-                _send_apprise(payload)
+                with self._apprise_slots:
+                    _send_apprise(payload, self._rules, self._seconds)
             else:
                 self._post(payload, now)
 
@@ -136,21 +149,30 @@ def _retry_after_seconds(retry_after: str | None, now: float) -> float:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else _PAUSE  # noqa: PLR0124  # not NaN
 
 
-def _send_apprise(payload: ApprisePayload) -> None:
+def _send_apprise(payload: ApprisePayload, rules: AddressRules, seconds: float) -> None:
+    """Deliver in a process that may connect to nothing but what the rules allow."""
+    if importlib.util.find_spec("apprise") is None:
+        raise RefusedDeliveryError(f"Apprise is not installed: {install_command('apprise')}")
+    networks = {"refused": [*map(str, rules.refused)], "allowed": [*map(str, rules.allowed)]}
+    command = [sys.executable, "-P", "-m", apprise_process.__name__]
     try:
-        import apprise  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise RefusedDeliveryError(
-            f"Apprise is not installed: {install_command('apprise')}"
-        ) from None
-    asset = apprise.AppriseAsset(
-        app_id="canary", async_mode=False, secure_logging=True, http_redirects=False
-    )
-    receiver = apprise.Apprise(asset=asset)
-    if not receiver.add(payload.url):
+        done = subprocess.run(  # noqa: S603  # a module of ours; the address is not in the arguments
+            command,
+            input=json.dumps(asdict(payload) | networks),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            timeout=seconds,
+            text=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DeliveryError(f"Apprise did not finish within {seconds:g} s") from None
+    if done.returncode == apprise_process.UNKNOWN_ADDRESS:
         raise RefusedDeliveryError("Apprise does not recognize the address in the Secret")
-    tone = apprise.NotifyType(payload.tone)
-    if not receiver.notify(payload.body, title=payload.title, notify_type=tone):
+    if done.returncode == apprise_process.FORBIDDEN:
+        raise RefusedDeliveryError(done.stdout.splitlines()[-1])
+    if done.returncode != 0:
         raise DeliveryError("Apprise could not deliver the message")
 
 
