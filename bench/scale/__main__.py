@@ -3,6 +3,8 @@
 Needs KUBECONFIG of a cluster with nodes that KWOK simulates (label type=kwok, and room for three
 pods per release), kubectl and prometheus on PATH. The operator runs as a process beside the cluster
 with the account and the rights of manifests/operator; its metrics page is scraped every 30 s.
+`--rest` and `--flight` choose the stages; `--write` writes the rows of each as soon as it has ended
+and leaves those of other stages. With `--keep` the services stay for a later run of other stages.
 """
 
 import argparse
@@ -20,42 +22,43 @@ from bench.scale import fleet
 from bench.scale.counters import Counters, Resources, read_resources
 from bench.scale.environment import Environment, Operation, environment
 from bench.scale.observer import Name, Observer, observing
-from bench.scale.processes import MissingError, Operator, wait_until
-from bench.scale.tables import AtRest, InFlight, render
+from bench.scale.processes import MissingError, Operator
+from bench.scale.tables import INTERVAL, AtRest, InFlight, add_rows
+from bench.scale.waiting import wait_for_progress, wait_until
 from canary.clock import now
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-START, END = "<!-- bench-scale:start -->", "<!-- bench-scale:end -->"
-INTERVAL = 10.0
-_SETTLE, _SETTLES = 20.0, 3
-"""Seconds until a measurement, and how many of them if changes (and their Events) are processed."""
-_PATIENCE = 600.0
-"""Seconds after which a stage has failed."""
+START, END = "<!-- bench-scale:start -->\n", "<!-- bench-scale:end -->"
+_SETTLE, _SETTLES = 20.0, 15
+"""Seconds without a reconcile or write (of an Event) after which releases are at rest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; 1 if something that is needed is missing."""
+    """Print the tables; 1 if something that is needed is missing or a stage does not end."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    rest, flight = [1, 100, 500, 1000, 2000], [10, 100, 500]
+    rest, flight = [1, 100, 250, 500, 1000, 2000], [10, 100, 500]
     parser.add_argument("--rest", type=int, nargs="*", default=rest, help="releases at rest")
     parser.add_argument("--flight", type=int, nargs="*", default=flight, help="and in flight")
     parser.add_argument("--seconds", type=float, default=120.0, help="of each measurement")
     parser.add_argument("--profile", type=Path, help="write profiles of the operator here")
     parser.add_argument("--logs", type=Path, help="keep the logs here")
-    parser.add_argument("--write", action="store_true", help="rewrite docs/benchmarks.md")
+    parser.add_argument("--keep", action="store_true", help="keep the services for a later run")
+    parser.add_argument("--write", action="store_true", help="write rows into docs/benchmarks.md")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
+    tables = ""
     try:
         with environment(f"{INTERVAL:g}s", options.logs) as found:
-            lines = Benchmark(found, options.seconds, _launcher(options.profile)).run(
-                options.rest, options.flight
-            )
-    except MissingError as error:
-        print(error)
+            benchmark = Benchmark(found, options.seconds, _launcher(options.profile))
+            for stage in benchmark.run(options.rest, options.flight, keep=options.keep):
+                print(stage, file=sys.stderr, flush=True)
+                tables = add_rows(tables, stage.rows())
+                if options.write:
+                    _write(stage)
+    except (MissingError, TimeoutError) as error:
+        print(tables + str(error))
         return 1
-    print("\n".join(lines))
-    if options.write:
-        _write(lines)
+    print(tables)
     return 0
 
 
@@ -74,46 +77,69 @@ class Benchmark:
     launcher: Callable[[list[str]], list[str]]
     services: list[fleet.Service] = field(default_factory=list)
 
-    def run(self, sizes: Sequence[int], flights: Sequence[int]) -> list[str]:
-        """Grow the fleet to each size, then ship to parts of it; return the tables."""
+    def run(
+        self, sizes: Sequence[int], flights: Sequence[int], *, keep: bool = False
+    ) -> Iterator[AtRest | InFlight]:
+        """Grow the fleet to each size, then ship to parts of it; yield each stage.
+
+        Raises MissingError, and TimeoutError for a stage that does not go on.
+        """
         whole = fleet.Fleet(max([*sizes, *flights], default=1), interval=f"{INTERVAL:g}s")
         operation = self.found.operator(self.launcher)
         client = self.found.client
-        resting: list[AtRest] = []
-        flying: list[InFlight] = []
+        self.services = fleet.list_services(client, whole)
+        if any(size < len(self.services) for size in sizes):
+            raise MissingError(
+                f"expected stages of at least {len(self.services)} releases at rest, as many as an "
+                f"earlier run has kept, found {min(sizes)}: delete the namespaces "
+                f"{whole.prefix}-0 and following, or choose other stages"
+            )
         try:
             with observing(client, whole.prefix) as observer:
                 for size in sizes:
-                    resting.append(self._rest(operation, observer, whole, size))
-                    _progress(resting[-1])
+                    yield self._rest(operation, observer, whole, size)
                 for count in flights:
-                    flying.append(self._fly(operation, observer, count))
-                    _progress(flying[-1])
+                    yield self._fly(operation, observer, whole, count)
         finally:
-            fleet.delete(client, whole)
-        load = os.getloadavg()
-        return list(render(resting, flying, INTERVAL, load))
+            if not keep:
+                fleet.delete(client, whole)
 
     def _rest(
         self, operation: Operation, observer: Observer, whole: fleet.Fleet, size: int
     ) -> AtRest:
         """Grow to `size` releases, measure them at rest, and restart the operator."""
         with operation.start() as operator:
-            wait_until("the operator to be ready", operator.ready, 120)
-            fresh = whole.services()[len(self.services) : size]
-            fleet.create(self.found.client, whole, fresh)
-            self.services += fresh
-            names = {(one.namespace, one.name) for one in self.services}
-            wait_until("pods to be ready", lambda: names <= observer.ready.keys(), _PATIENCE)
-            wait_until("releases at rest", lambda: names <= observer.at_rest.keys(), _PATIENCE)
-            new = [(one.namespace, one.name) for one in fresh]
+            new = self._grow(operator, observer, whole, size)
             adopted = _last(observer.at_rest, new) - _last(observer.ready, new)
+            self._wait_for_rest(operator)
             used = self._measure(operator)
             resources = read_resources(operator.child.pid)
         ready, reconciled, started = self._restart(operation, size)
         return AtRest(
-            size, len(new), adopted, used, self.seconds, resources, ready, reconciled, started
+            size,
+            len(new),
+            adopted,
+            used,
+            self.seconds,
+            resources,
+            ready,
+            reconciled,
+            started,
+            os.getloadavg()[0],
         )
+
+    def _grow(
+        self, operator: Operator, observer: Observer, whole: fleet.Fleet, size: int
+    ) -> list[Name]:
+        """Create services up to `size`; return the new ones once all releases are at rest."""
+        wait_until("the operator to be ready", operator.ready, 300)
+        fresh = whole.services()[len(self.services) : size]
+        fleet.create(self.found.client, whole, fresh)
+        self.services += fresh
+        names = {(one.namespace, one.name) for one in self.services}
+        wait_for_progress("pods to be ready", lambda: len(names - observer.ready.keys()))
+        wait_for_progress("releases at rest", lambda: len(names - observer.at_rest.keys()))
+        return [(one.namespace, one.name) for one in fresh]
 
     def _restart(self, operation: Operation, size: int) -> tuple[float, float, Resources]:
         """Start the operator over existing releases; return seconds until it is ready and done."""
@@ -124,30 +150,33 @@ class Benchmark:
             wait_until("all reconciles", lambda: meter.passes(operator) >= size, 300, every=0.2)
             return ready, now() - operator.started, read_resources(operator.child.pid)
 
-    def _fly(self, operation: Operation, observer: Observer, count: int) -> InFlight:
+    def _fly(
+        self, operation: Operation, observer: Observer, whole: fleet.Fleet, count: int
+    ) -> InFlight:
         """Ship a version to `count` services at once; measure, then let all canaries fail."""
-        services = self.services[:count]
-        names = [(one.namespace, one.name) for one in services]
         client, monitoring = self.found.client, self.found.monitoring
         with operation.start() as operator, _healthy(monitoring.fail):
-            wait_until("the operator to be ready", operator.ready, 120)
+            self._grow(operator, observer, whole, count)
+            services = self.services[:count]
+            names = [(one.namespace, one.name) for one in services]
             observer.reset()
             began = now()
-            fleet.deploy(client, services, f"v{count}")
-            weighted = lambda: all(observer.weights.get(one, 0) for one in names)  # noqa: E731
-            wait_until("weights above 0", weighted, _PATIENCE)
+            fleet.deploy(client, services, f"v{began:.0f}")
+            without = lambda: sum(not observer.weights.get(one, 0) for one in names)  # noqa: E731
+            wait_for_progress("weights above 0", without)
             rise = now() - began
+            Event().wait(_SETTLE)
             used = self._measure(operator)
             resources = read_resources(operator.child.pid)
             before = self.found.meter.read(operator)
-            failed = now()
+            load, failed = os.getloadavg()[0], now()
             monitoring.fail(["/".join(one) for one in names])
-            wait_until("weights of 0", lambda: observer.withdrawn.keys() >= set(names), _PATIENCE)
+            wait_for_progress("weights of 0", lambda: len(set(names) - observer.withdrawn.keys()))
             ended = self.found.meter.read(operator).minus(before)
             delays = sorted(self._delays(observer, names))
             reactions = sorted(observer.withdrawn[one] - failed for one in names)
-            over = lambda: all(observer.phases.get(one) == "RolledBack" for one in names)  # noqa: E731
-            wait_until("rollbacks to end", over, _PATIENCE)
+            left = lambda: sum(observer.phases.get(one) != "RolledBack" for one in names)  # noqa: E731
+            wait_for_progress("rollbacks to end", left)
         return InFlight(
             count,
             len(self.services),
@@ -159,17 +188,23 @@ class Benchmark:
             delays,
             reactions,
             tuple(sorted(set(observer.reasons.values()))),
+            load,
         )
 
-    def _measure(self, operator: Operator) -> Counters:
-        pause, meter = Event(), self.found.meter
+    def _wait_for_rest(self, operator: Operator) -> None:
+        """Wait until no reconcile and no write was seen for `_SETTLE` seconds."""
+        meter, pause = self.found.meter, Event()
         before = meter.read(operator)
         for _ in range(_SETTLES):
             pause.wait(_SETTLE)
             earlier, before = before, meter.read(operator)
             if before.passes == earlier.passes and before.writes == earlier.writes:
-                break
-        pause.wait(self.seconds)
+                return
+        raise TimeoutError(f"releases at rest were still reconciled after {_SETTLE * _SETTLES:g} s")
+
+    def _measure(self, operator: Operator) -> Counters:
+        before = self.found.meter.read(operator)
+        Event().wait(self.seconds)
         return self.found.meter.read(operator).minus(before)
 
     def _delays(self, observer: Observer, names: Sequence[Name]) -> Iterator[float]:
@@ -198,15 +233,10 @@ def _last(times: dict[Name, float], names: Sequence[Name]) -> float:
     return max((times[one] for one in names), default=0.0)
 
 
-def _progress(row: AtRest | InFlight) -> None:
-    print(row, file=sys.stderr, flush=True)
-
-
-def _write(lines: list[str]) -> None:
-    text = DOCUMENT.read_text("utf-8")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(before + "\n".join([START, *lines, END]) + after, "utf-8")
+def _write(stage: AtRest | InFlight) -> None:
+    before, start, rest = DOCUMENT.read_text("utf-8").partition(START)
+    block, end, after = rest.partition(END)
+    DOCUMENT.write_text(before + start + add_rows(block, stage.rows()) + end + after, "utf-8")
 
 
 if __name__ == "__main__":

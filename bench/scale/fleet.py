@@ -1,10 +1,12 @@
 """Services with a CanaryRelease each, whose pods run on nodes that KWOK simulates."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
+from bench.scale.waiting import wait_for_progress
 from canary.errors import ConflictError, TransientError
 from canary.kube.client import Client
 from canary.kube.objects import DEPLOYMENTS, HTTP_ROUTES, RELEASES, SERVICES, Kind, Object
@@ -91,7 +93,7 @@ class Service:
             "spec": {
                 "containers": [container],
                 "nodeSelector": SIMULATED,
-                "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
+                "tolerations": [{"operator": "Exists"}],
                 "terminationGracePeriodSeconds": 1,
             },
         }
@@ -166,14 +168,22 @@ def deploy(client: Client, services: Iterable[Service], version: str) -> None:
 
 
 def delete(client: Client, fleet: Fleet) -> None:
-    """Delete the namespaces of the fleet; its releases need no operator for that."""
-    names = sorted({one.namespace for one in fleet.services()})
-    for name in names:
+    """Delete the namespaces of the fleet, and wait until they are gone.
+
+    Its releases need no operator for that.
+    """
+    names = {one.namespace for one in fleet.services()}
+    for name in sorted(names):
         for release in client.list(RELEASES, name, {}):
             if release["metadata"].get("finalizers"):
                 patch = [{"op": "remove", "path": "/metadata/finalizers"}]
                 client.patch(RELEASES, name, release["metadata"]["name"], patch)
         client.delete(NAMESPACES, "", name, "Background")
+
+    def left() -> int:
+        return sum(one["metadata"]["name"] in names for one in client.list(NAMESPACES, "", {}))
+
+    wait_for_progress("namespaces to be gone", left)
 
 
 def run_for_each(call: Callable[[Service], None], services: Iterable[Service]) -> None:
@@ -183,11 +193,14 @@ def run_for_each(call: Callable[[Service], None], services: Iterable[Service]) -
             pass
 
 
-def list_releases(client: Client, fleet: Fleet) -> Iterator[Object]:
-    """Yield all releases of the fleet."""
-    for one in client.list(RELEASES, "", {}):
-        if one["metadata"]["namespace"].startswith(f"{fleet.prefix}-"):
-            yield one
+def list_services(client: Client, fleet: Fleet) -> list[Service]:
+    """Return the first services of the fleet, up to one whose release does not exist."""
+    found = {
+        (one["metadata"]["namespace"], one["metadata"]["name"])
+        for one in client.list(RELEASES, "", {})
+    }
+    every = fleet.services()
+    return list(takewhile(lambda one: (one.namespace, one.name) in found, every))
 
 
 def _ensure(client: Client, kind: Kind, namespace: str, body: Object) -> None:

@@ -25,7 +25,7 @@ class Observer:
     ready: dict[Name, float] = field(default_factory=dict)
     """When all replicas of the Deployment were ready for the first time."""
     at_rest: dict[Name, float] = field(default_factory=dict)
-    """When the release had adopted its Deployment."""
+    """When the release was at rest for the first time: it had adopted its Deployment."""
     phases: dict[Name, str] = field(default_factory=dict)
     because: dict[Name, str] = field(default_factory=dict)
     """The reason of the phase."""
@@ -58,7 +58,7 @@ class Observer:
     def _see_release(self, name: Name, status: Object) -> None:
         self.phases[name] = status.get("phase", "")
         self.because[name] = status.get("reason", "")
-        if status.get("phase") == "Ready":
+        if status.get("phase") in {"Ready", "RolledBack"}:
             self.at_rest.setdefault(name, now())
         failed = (status.get("release") or {}).get("failed")
         if failed and name not in self.judged_until:

@@ -10,15 +10,15 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 import yaml
 
 from bench.scale.exporter import PAGES
+from bench.scale.waiting import wait_until
 from canary.clock import now
 
 NAMESPACE = "canary-system"
@@ -170,18 +170,6 @@ def wait_for(url: str, seconds: float) -> None:
         return True
 
     wait_until(f"{url} to answer", answers, seconds)
-
-
-def wait_until(
-    what: str, holds: Callable[[], bool], seconds: float, *, every: float = 0.1
-) -> float:
-    """Wait until it holds; return how many seconds that took. Raises TimeoutError."""
-    began, pause = now(), Event()
-    while not holds():
-        if now() - began > seconds:
-            raise TimeoutError(f"waited {seconds:g} s for {what}")
-        pause.wait(every)
-    return now() - began
 
 
 def run_kubectl(*arguments: str, stdin: str = "") -> str:

@@ -1,9 +1,47 @@
-"""The measured figures as Markdown, beside the goals."""
+"""The measured figures as Markdown tables, in which each stage has a row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.scale.counters import MIB, Counters, Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of stages; the cells of `header` and of rows are separated by |."""
+
+    title: str
+    header: str
+
+    def render(self, rows: Iterable[str]) -> Iterator[str]:
+        """Yield its lines of Markdown."""
+        separator = "|".join("---" for _ in self.header.split("|"))
+        yield from (f"#### {self.title}", "")
+        yield from (f"| {' | '.join(row.split('|'))} |" for row in (self.header, separator, *rows))
+
+
+Row = tuple[Table, int, str]
+"""A row: of which table, for how many releases, its cells."""
+
+AT_REST = Table(
+    "At rest",
+    "releases|CPU|memory|threads, files|reads, writes, lease per min|queries|"
+    "new at rest after the last is ready|restart: ready|restart: all reconciled|load average",
+)
+IN_FLIGHT = Table(
+    "In flight at once, interval 10 s",
+    "in flight|of releases|CPU|memory|threads, files|reads, writes per min|"
+    "queries per interval|evaluation in Prometheus per min|reconciles per min|"
+    "mean wait in the queue, above 0.1 s|all have weight after|load average",
+)
+FAILING = Table(
+    "All of these fail at once",
+    "in flight|of releases|scrape that decides → weight 0: p50, p99, max|"
+    "fault → weight 0: p50, p99, max|CPU until the last is at 0|writes|reasons|load average",
+)
+TABLES = (AT_REST, IN_FLIGHT, FAILING)
+INTERVAL = 10.0
+"""Seconds between two analyses of a release, and between two scrapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +62,21 @@ class AtRest:
     """Seconds until that process had reconciled all of them once."""
     started: Resources
     """Of that process."""
+    load: float
+    """Load average of the machine."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the stage's rows."""
+        used, per = self.used, 60 / self.seconds
+        requests = f"{used.reads * per:.1f}, {used.writes * per:.1f}, {used.leases * per:.0f}"
+        new = f"{self.new}: {max(self.adopted, 0):.1f} s" if self.new else "–"
+        cells = (
+            f"{self.releases:,}|{_share(used.cpu / self.seconds)}|{_memory(self.resources)} "
+            f"(restarted: {_memory(self.started)})|"
+            f"{self.resources.threads}, {self.resources.files}|{requests}|{used.queries:.0f}|"
+            f"{new}|{self.ready:.1f} s|{self.reconciled:.1f} s|{self.load:.0f}"
+        )
+        yield AT_REST, self.releases, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,74 +98,52 @@ class InFlight:
     reactions: Sequence[float]
     """Seconds from the fault to weight 0, ascending."""
     reasons: tuple[str, ...]
+    load: float
+    """Load average of the machine."""
 
-
-def render(
-    resting: Sequence[AtRest],
-    flying: Sequence[InFlight],
-    interval: float,
-    load: tuple[float, float, float],
-) -> Iterator[str]:
-    """Yield the lines of both tables."""
-    yield (
-        f"Load average at the end {load[0]:.1f} (15 minutes: {load[2]:.1f}). CPU is the process's "
-        "own time; seconds by the clock include waiting for other processes of the machine."
-    )
-    if resting:
-        yield from _table(
-            "At rest",
-            "releases|CPU|memory|threads, files|reads, writes, lease per min|queries|"
-            "new at rest after the last is ready|restart: ready|restart: all reconciled",
-            map(_rest, resting),
+    def rows(self) -> Iterator[Row]:
+        """Yield the stage's rows."""
+        used, per, head = self.used, 60 / self.seconds, f"{self.count:,}|{self.releases:,}"
+        cells = (
+            f"{head}|{_share(used.cpu / self.seconds)}|{_memory(self.resources)}|"
+            f"{self.resources.threads}, {self.resources.files}|"
+            f"{used.reads * per:.1f}, {used.writes * per:.0f}|"
+            f"{used.queries / self.seconds * INTERVAL:.1f}|{used.evaluation * per:.2f} s|"
+            f"{used.passes * per:.0f}|{1000 * used.waited / max(used.passes, 1):.0f} ms, "
+            f"{used.slow / max(used.passes, 1):.1%}|{self.rise:.0f} s|{self.load:.0f}"
         )
-    if flying:
-        yield from _table(
-            f"In flight at once, interval {interval:g} s",
-            "in flight, of|CPU|memory|threads, files|reads, writes per min|"
-            "queries per interval|evaluation in Prometheus per min|reconciles per min|"
-            "mean wait in the queue, above 0.1 s|all have weight after",
-            (_flight(one, interval) for one in flying),
+        yield IN_FLIGHT, self.count, cells
+        cells = (
+            f"{head}|{_quantiles(self.delays)}|{_quantiles(self.reactions)}|"
+            f"{self.ended.cpu:.1f} s|{self.ended.writes:.0f}|{', '.join(self.reasons)}|"
+            f"{self.load:.0f}"
         )
-        yield from _table(
-            "All of these fail at once",
-            "in flight, of|scrape that decides → weight 0: p50, p99, max|"
-            "fault → weight 0: p50, p99, max|CPU until the last is at 0|writes|reasons",
-            map(_failing, flying),
-        )
+        yield FAILING, self.count, cells
 
 
-def _rest(row: AtRest) -> str:
-    used, per = row.used, 60 / row.seconds
-    requests = f"{used.reads * per:.1f}, {used.writes * per:.1f}, {used.leases * per:.0f}"
-    return (
-        f"{row.releases:,}|{_share(used.cpu / row.seconds)}|{_memory(row.resources)} "
-        f"(restarted: {_memory(row.started)})|{row.resources.threads}, {row.resources.files}|"
-        f"{requests}|{used.queries:.0f}|{row.new}: {max(row.adopted, 0):.1f} s|"
-        f"{row.ready:.1f} s|{row.reconciled:.1f} s"
-    )
+def add_rows(found: str, rows: Iterable[Row]) -> str:
+    """Return the tables in this text with further rows, which replace those of the same number.
+
+    So a run of some stages keeps the rows of the others. What is not a row of one of `TABLES`, with
+    the columns that it has now, is dropped.
+    """
+    known = {table: dict(_read_rows(table, found)) for table in TABLES}
+    for table, number, cells in rows:
+        known[table][number] = cells
+    parts = [table.render(cells for _, cells in sorted(known[table].items())) for table in TABLES]
+    filled = (part for table, part in zip(TABLES, parts, strict=True) if known[table])
+    return "\n\n".join("\n".join(part) for part in filled) + "\n"
 
 
-def _flight(row: InFlight, interval: float) -> str:
-    used, per = row.used, 60 / row.seconds
-    return (
-        f"{_head(row)}|{_share(used.cpu / row.seconds)}|{_memory(row.resources)}|"
-        f"{row.resources.threads}, {row.resources.files}|"
-        f"{used.reads * per:.1f}, {used.writes * per:.0f}|"
-        f"{used.queries / row.seconds * interval:.1f}|{used.evaluation * per:.2f} s|"
-        f"{used.passes * per:.0f}|{1000 * used.waited / max(used.passes, 1):.0f} ms, "
-        f"{used.slow / max(used.passes, 1):.1%}|{row.rise:.0f} s"
-    )
-
-
-def _failing(row: InFlight) -> str:
-    return (
-        f"{_head(row)}|{_quantiles(row.delays)}|{_quantiles(row.reactions)}|"
-        f"{row.ended.cpu:.1f} s|{row.ended.writes:.0f}|{', '.join(row.reasons)}"
-    )
-
-
-def _head(row: InFlight) -> str:
-    return f"{row.count:,}, {row.releases:,}"
+def _read_rows(table: Table, found: str) -> Iterator[tuple[int, str]]:
+    """Yield the rows that this text has of the table, by the number in the first cell."""
+    head = "\n".join(table.render(()))
+    _, _, after = found.partition(f"{head}\n")
+    for line in after.splitlines():
+        if not line.startswith("| "):
+            return
+        cells = "|".join(cell.strip() for cell in line.strip("|").split("|"))
+        yield int(cells.partition("|")[0].replace(",", "")), cells
 
 
 def _quantiles(values: Sequence[float]) -> str:
@@ -130,11 +161,3 @@ def _share(cores: float) -> str:
 
 def _memory(found: Resources) -> str:
     return f"{found.rss / MIB:.0f} MiB"
-
-
-def _table(title: str, header: str, rows: Iterable[str]) -> Iterator[str]:
-    yield from ("", f"#### {title}", "")
-    cells = [row.split("|") for row in (header, *rows)]
-    cells.insert(1, ["---"] * len(cells[0]))
-    for row in cells:
-        yield f"| {' | '.join(row)} |"

@@ -18,7 +18,8 @@ from bench.scale import fleet
 from bench.scale.counters import MIB, Counters, count_watches, read_resources
 from bench.scale.environment import Environment, environment
 from bench.scale.observer import observing
-from bench.scale.processes import MissingError, Operator, wait_until
+from bench.scale.processes import MissingError, Operator
+from bench.scale.waiting import wait_until
 from bench.soak.chart import Figure, draw
 from bench.soak.churn import Churn
 from bench.soak.trend import Point, find_trend
