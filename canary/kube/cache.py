@@ -8,7 +8,6 @@ somebody else wrote in between: it is older than 12 and is skipped.
 """
 
 import logging
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,8 @@ Index = Callable[[Object], Iterable[str]]
 """Returns the keys under which an object is indexed."""
 _LONGEST_SHARED: Final = 64
 """Characters of the longest text that is shared: longer ones are rarely equal."""
+MOST_SHARED: Final = 1 << 14
+"""Maximum number of texts that are kept for sharing."""
 Place = tuple[str, str]
 _Change = tuple[Object | None, Object | None]
 
@@ -57,17 +58,40 @@ def without_managed_fields(item: Object) -> Object:
     return item | {"metadata": metadata}
 
 
-def share_texts(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
-    """Return an equal value whose keys and short texts are shared with those of other objects.
+class SharedTexts:
+    """Texts that parts of different objects share. Thread-safe.
 
     JSON is parsed into new texts for each object, although thousands of objects have the same keys,
-    labels and names. Sharing them halves the memory: 16 KiB of a Deployment become 8 KiB.
+    labels and names. Sharing them halves the memory: 16 KiB of a Deployment become 8 KiB. Not
+    `sys.intern`: Python 3.12 never frees what it returns, so that the names, uids and times of all
+    pods that ever were would be kept. Here at most MOST_SHARED texts are kept; then they are
+    dropped, and the texts of later objects are shared among each other.
     """
-    if isinstance(value, dict):
-        return {sys.intern(key): share_texts(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [share_texts(item) for item in value]
-    return sys.intern(value) if type(value) is str and len(value) <= _LONGEST_SHARED else value
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        """Return the number of kept texts."""
+        return len(self._texts)
+
+    def share(self, value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
+        """Return an equal value whose keys and short texts are shared with those of others."""
+        if isinstance(value, dict):
+            return {self._text(key): self.share(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.share(item) for item in value]
+        short = type(value) is str and len(value) <= _LONGEST_SHARED
+        return self._text(value) if short else value
+
+    def _text(self, text: str) -> str:
+        if len(self._texts) >= MOST_SHARED:
+            self._texts = {}
+        return self._texts.setdefault(text, text)
+
+
+_SHARED: Final = SharedTexts()
+"""Those of all caches."""
 
 
 class Cache:
@@ -97,7 +121,7 @@ class Cache:
 
     def compact(self, item: Object) -> Object:
         """Return what is kept of an object: without fields that nobody reads, texts shared."""
-        kept: Object = share_texts(self._trim(item))
+        kept: Object = _SHARED.share(self._trim(item))
         return kept
 
     def on_change(self, handler: Handler) -> None:

@@ -1,6 +1,5 @@
 """The process of `canary operator`: logs, signals, HTTP server and API client."""
 
-import gc
 import logging
 import signal
 import threading
@@ -21,6 +20,7 @@ from canary.kube.timing import SystemTiming
 from canary.kube.transport import RequestTimeouts, load_transport
 from canary.metrics.prometheus import Prometheus
 from canary.operator.logs import LogFormat, LogLevel, configure_logging
+from canary.operator.memory import relieve_garbage_collector, return_freed_memory
 from canary.operator.metrics import OperatorMetrics
 from canary.operator.metrics_access import BearerToken, ServerCertificate
 from canary.operator.run import ApiAccess, Operator, check_access
@@ -67,6 +67,7 @@ class ProcessOptions:
 
 def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
     """Run until SIGTERM or SIGINT. Raises CanaryError when the operator cannot start."""
+    return_freed_memory()
     configure_logging(LogFormat(process.log_format), LogLevel(process.log_level))
     telemetry, timing = OperatorMetrics(), SystemTiming()
     serve = prepare_servers(process.metrics, telemetry.registry)
@@ -82,7 +83,7 @@ def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
         servers = serve({"/livez": operator.live, "/readyz": operator.ready})
         for server in servers:
             stack.callback(server.stop)
-        _relieve_garbage_collector()
+        relieve_garbage_collector()
         ports = " and ".join(str(server.port) for server in servers)
         _log.info("canary %s serves probes and metrics on port %s", __version__, ports)
         operator.run(stop)
@@ -110,14 +111,3 @@ def prepare_servers(
         ]
 
     return start
-
-
-def _relieve_garbage_collector() -> None:
-    """Exclude all objects that exist now from garbage collection, and collect less often.
-
-    Responses of Prometheus are thousands of small objects without cycles. With Python's threshold
-    of 700, each would trigger tens of collections.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000)

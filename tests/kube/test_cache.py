@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.errors import NotFoundError
-from canary.kube.cache import Cache, Scope, without_managed_fields
+from canary.kube.cache import MOST_SHARED, Cache, Scope, SharedTexts, without_managed_fields
 from canary.kube.cached import ABSENT_FOR, CachedObjects
 from canary.kube.objects import DEPLOYMENTS, PODS, Kind, Object
 from tests.kube.fake_cluster import FakeCluster
@@ -190,6 +190,16 @@ def test_objects_share_their_texts() -> None:
     assert one == two == {"team": "payments"}
     assert [*one.keys(), *one.values()] == [*two.keys(), *two.values()]
     assert all(a is b for a, b in zip([*one, *one.values()], [*two, *two.values()], strict=True))
+
+
+def test_texts_of_objects_that_are_gone_are_not_kept_forever() -> None:
+    """Each pod has a name, an address and times of its own, and an operator runs for months."""
+    shared = SharedTexts()
+    for number in range(3 * MOST_SHARED):
+        shared.share({"name": f"auth-{number}"})
+        assert len(shared) <= MOST_SHARED
+    one, two = (shared.share(json.loads('{"name": "auth"}')) for _ in range(2))
+    assert one["name"] is two["name"]
 
 
 @pytest.mark.parametrize(
