@@ -106,6 +106,7 @@ class SimulatedInstance:
     template: str
     born: float
     ready_since: float | None = None
+    lost_ready_at: float | None = None
     restarts: int = 0
     total: int = 0
     bad: int = 0
@@ -280,7 +281,7 @@ class InMemoryWorld:
     def lose(self, count: int, seconds: float) -> None:
         """So many canary pods stop being ready, for so long."""
         for pod in self.canaries[:count]:
-            pod.ready_since = None
+            pod.ready_since, pod.lost_ready_at = None, self.time
             pod.born = self.time + seconds - self._behaviour(pod.template).ready_after
 
     def run(self, seconds: float, *, until: str | None = None) -> None:
@@ -505,7 +506,8 @@ class _Workloads:
         oom = self.memory._behaviour(pod.template).out_of_memory and pod.ready_since is not None
         trouble = PodFailure.OUT_OF_MEMORY if oom else None
         ready = pod.ready_since is not None
-        return Pod(pod.name, ready, pod.ready_since, pod.restarts, trouble)
+        lost = None if ready else pod.lost_ready_at
+        return Pod(pod.name, ready, pod.ready_since, pod.restarts, trouble, lost)
 
     def apply(self, _wish: ReleaseResource, action: WorkloadAction) -> None:
         m = self.memory

@@ -55,6 +55,34 @@ def test_pods_that_stay_away_roll_the_release_back() -> None:
     assert entry.errors_served is None
 
 
+def test_pods_that_were_ready_while_the_operator_was_away_are_no_long_outage() -> None:
+    """Two short outages, of which a restarting operator saw the start of both and no end."""
+    memory = at_weight(25)
+    memory.lose(9, 5)
+    memory.step()
+    assert memory.weight == 0
+    memory.tick(60)  # the operator restarts
+    assert all(pod.ready_since is not None for pod in memory.canaries)
+    memory.lose(9, 5)
+    memory.tick(2)
+    memory.step()
+    assert memory.status.intent is Intent.ADVANCE, memory.status.message
+    assert memory.status.release is not None
+    assert memory.status.release.outages == 2
+    assert ended(memory).status.reason is Reason.PROMOTED
+
+
+def test_pods_that_were_never_ready_while_the_operator_was_away_are_rolled_back() -> None:
+    """The outage that the first pass after the restart sees is the one that began before."""
+    memory = at_weight(25)
+    memory.lose(9, LONG)
+    memory.step()
+    memory.tick(60)
+    memory.step()
+    assert (memory.weight, memory.status.reason) == (0, Reason.CANARY_OUTAGE)
+    assert "for 1 min" in memory.status.message
+
+
 def test_the_third_time_in_a_step_rolls_back() -> None:
     """Each time the pods were back within the tolerated incident."""
     memory = at_weight(25)

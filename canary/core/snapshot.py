@@ -29,6 +29,9 @@ class Pod:
     """Seconds since the epoch; None if it was never ready."""
     restarts: int = 0
     trouble: PodFailure | None = None
+    lost_ready_at: float | None = None
+    """When a pod that is not ready stopped being ready (seconds since the epoch); None if it never
+    was ready, or if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -886,3 +886,26 @@ def test_why_canary_pods_do_not_come_up(
     container = {"image": "localhost/no-such:1", "state": {"waiting": waiting} if waiting else {}}
     pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}
     assert why_not_created({"status": {"conditions": conditions}}, [pod]) == said
+
+
+@pytest.mark.parametrize(
+    ("ready", "initialized", "lost"),
+    [
+        pytest.param(("False", 5), ("True", 5), None, id="it was never ready"),
+        pytest.param(("False", 5), ("True", 40), None, id="its init containers took a while"),
+        pytest.param(("False", 5), ("False", 5), None, id="its init containers still run"),
+        pytest.param(("False", 50), ("True", 5), 50, id="it was ready, and no longer is"),
+        pytest.param(("Unknown", 50), ("True", 5), 50, id="its node is lost"),
+        pytest.param(("True", 50), ("True", 5), None, id="it is ready"),
+    ],
+)
+def test_when_a_pod_stopped_being_ready(
+    ready: tuple[str, int], initialized: tuple[str, int], lost: int | None
+) -> None:
+    """Read from the conditions that the kubelet writes."""
+    conditions = [
+        {"type": kind, "status": status, "lastTransitionTime": f"1970-01-01T00:00:{second:02}Z"}
+        for kind, (status, second) in (("Ready", ready), ("Initialized", initialized))
+    ]
+    pod = parse_pod({"metadata": {"name": "p"}, "status": {"conditions": conditions}})
+    assert pod.lost_ready_at == lost

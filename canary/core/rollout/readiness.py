@@ -22,6 +22,8 @@ from canary.text.format import human_duration
 
 MAX_OUTAGES = 3
 """Times without a ready pod in one step after which the release is rolled back."""
+CLOCK_SKEW = 5.0
+"""Seconds that a node's clock may be ahead of the operator's."""
 
 
 def canary_unready(ctx: RuleContext) -> Plan | None:
@@ -32,16 +34,35 @@ def canary_unready(ctx: RuleContext) -> Plan | None:
             return None
         return ctx.wait(Reason.CANARY_NOT_READY, after=SOON, unready_since=None)
     if since is None:
-        return _start_outage(ctx) if _has_traffic(ctx) else None
+        return _start_outage(ctx, ctx.now) if _has_traffic(ctx) else None
+    lost = _last_ready_pod_lost_at(ctx)
+    if lost is not None and lost > since + CLOCK_SKEW:
+        return _start_outage(ctx, lost)
     if ctx.now - since > ctx.spec.analysis.tolerated_incident:
         message = f"No canary pod was ready for {human_duration(ctx.now - since)}."
         return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
     return None
 
 
-def _start_outage(ctx: RuleContext) -> Plan:
+def _last_ready_pod_lost_at(ctx: RuleContext) -> float | None:
+    """Return when the last pod stopped being ready, as the pods themselves report it.
+
+    A pass may have missed that pods became ready in between, while the operator was restarting or
+    starved. That is a new outage, and not one since the last pass:
+
+        12:00:00  no pod is ready; the operator sets weight 0 and is killed
+        12:00:05  all pods are ready again
+        12:01:10  no pod is ready
+        12:01:12  the operator is back: no pod has been ready for 2 s, not for 72 s
+    """
+    canary = ctx.snap.canary
+    times = [] if canary is None else [pod.lost_ready_at for pod in canary.pods]
+    return max((at for at in times if at is not None), default=None)
+
+
+def _start_outage(ctx: RuleContext, since: float) -> Plan:
     outages = ctx.release.outages + 1
-    lost = {"unready_since": ctx.now, "outages": outages, "errors_unknown": True}
+    lost = {"unready_since": since, "outages": outages, "errors_unknown": True}
     if outages >= MAX_OUTAGES:
         message = "No canary pod was ready, for the third time in this step."
         return _with_release(roll_back(ctx, Reason.CANARY_OUTAGE, message=message), **lost)

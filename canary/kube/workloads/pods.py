@@ -40,6 +40,7 @@ def parse_pod(pod: Object) -> Pod:
         ready_since=since,
         restarts=sum(int(one.get("restartCount", 0)) for one in containers),
         trouble=_find_failure(containers),
+        lost_ready_at=None if since is not None else _lost_ready_at(status),
     )
 
 
@@ -76,6 +77,21 @@ def _ready_since(status: Object) -> float | None:
         if condition["type"] == "Ready" and condition["status"] == "True":
             return parse_timestamp(condition["lastTransitionTime"])
     return None
+
+
+def _lost_ready_at(status: Object) -> float | None:
+    """Return when the pod stopped being ready; None if it never was ready.
+
+    The kubelet first writes Ready=False together with all other conditions, so before Initialized
+    becomes true or in the same second. A pod that was ready in between has a later Ready=False.
+    """
+    times = {
+        condition["type"]: parse_timestamp(condition["lastTransitionTime"])
+        for condition in status.get("conditions") or []
+        if condition["type"] in {"Ready", "Initialized"} and condition.get("lastTransitionTime")
+    }
+    lost, initialized = times.get("Ready"), times.get("Initialized")
+    return lost if lost is not None and initialized is not None and lost > initialized else None
 
 
 def _find_failure(containers: list[Any]) -> PodFailure | None:
