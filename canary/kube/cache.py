@@ -91,7 +91,7 @@ class SharedTexts:
 
 
 _SHARED: Final = SharedTexts()
-"""Those of all caches."""
+"""Texts that all caches share."""
 
 
 class Cache:
