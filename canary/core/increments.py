@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 from canary.core.counter import Counter, never_falls
@@ -187,7 +188,7 @@ class _Counts:
         points = series.points
         begun = points[:1] if self._from_zero(series, name) else ()
         if never_falls(points):  # Nearly all do, so read only the rounds in question.
-            first = max(bisect_right(points, self._rounds.start, key=_point_time) - 1, 0)
+            first = max(bisect_right(points, (self._rounds.start, inf)) - 1, 0)
             known = points[first:]
             return (*begun, *[(now[0], now[1] - old[1]) for old, now in pairwise(known)])
         counter = Counter(*points[0])
@@ -254,7 +255,3 @@ def _find_usual_increase(series: Iterable[Series]) -> float:
             per_scrape = max(increase, 0.0) / (len(one.points) - 1)
             counted[target] = counted.get(target, 0.0) + per_scrape
     return max(counted.values(), default=0.0)
-
-
-def _point_time(point: tuple[float, float]) -> float:
-    return point[0]

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from canary.core.buckets import (
     LE,
@@ -111,9 +112,7 @@ _ONE_VALUE = "expected one value from the query: put sum(…) or max(…) around
 
 
 def _cut_series(series: Series, end: float) -> Series:
-    return replace(
-        series, points=series.points[: bisect_right(series.points, end, key=_point_time)]
-    )
+    return replace(series, points=series.points[: bisect_right(series.points, (end, inf))])
 
 
 def build_samples(
@@ -500,7 +499,7 @@ def _sum_counters(series: Sequence[Series], by: Sequence[str], rounds: Rounds) -
 def _last_in_rounds(series: Series, rounds: Rounds) -> Iterator[tuple[float, float, float]]:
     """Yield (end of round, time, value) of the last scrape before the first round and in each."""
     points, last = series.points, None
-    first = bisect_right(points, rounds.start, key=_point_time) - 1
+    first = bisect_right(points, (rounds.start, inf)) - 1
     if first >= 0:
         yield rounds.start, *points[first]
     for time, value in points[first + 1 :]:
@@ -539,7 +538,3 @@ def _series_identity(series: Series) -> Hashable:
     labels = series.labels.items()
     kept = frozenset(item for item in labels if item[0] not in SCRAPE_LABELS)
     return series.labels.get("instance"), kept
-
-
-def _point_time(point: tuple[float, float]) -> float:
-    return point[0]

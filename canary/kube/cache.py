@@ -26,6 +26,8 @@ _LONGEST_SHARED: Final = 64
 """Characters of the longest text that is shared: longer ones are rarely equal."""
 MOST_SHARED: Final = 1 << 14
 """Maximum number of texts that are kept for sharing."""
+_NUMBERS: Final = (float, int)
+"""Types of the judge's numbers, of which a release has hundreds, in lists."""
 Place = tuple[str, str]
 _Change = tuple[Object | None, Object | None]
 
@@ -77,12 +79,14 @@ class SharedTexts:
 
     def share(self, value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
         """Return an equal value whose keys and short texts are shared with those of others."""
-        if isinstance(value, dict):
+        kind = type(value)
+        if kind is str:
+            return self._text(value) if len(value) <= _LONGEST_SHARED else value
+        if kind is dict:
             return {self._text(key): self.share(item) for key, item in value.items()}
-        if isinstance(value, list):
+        if kind is list and value and type(value[0]) not in _NUMBERS:
             return [self.share(item) for item in value]
-        short = type(value) is str and len(value) <= _LONGEST_SHARED
-        return self._text(value) if short else value
+        return value
 
     def _text(self, text: str) -> str:
         if len(self._texts) >= MOST_SHARED:
@@ -155,7 +159,8 @@ class Cache:
         with self._lock:
             back = version_number(version) < self._version
             self._version = version_number(version)
-            changes = [self._put(place, item, back=back) for place, item in fresh.items()]
+            newer = [item for item in fresh.values() if not self._is_stale(item, back=back)]
+            changes = [self._put(item) for item in newer]
             changes += [
                 self._drop(place)
                 for place in self._items.keys() - fresh.keys()
@@ -169,7 +174,7 @@ class Cache:
         """Apply an ADDED or MODIFIED event of the watch."""
         with self._lock:
             self._version = max(self._version, version_of(item))
-            change = self._put(place_of(item), self.compact(item), back=False)
+            change = self._put_newer(item)
         self._notify_handlers([change])
 
     def apply_deletion(self, item: Object) -> None:
@@ -195,7 +200,7 @@ class Cache:
         with self._lock:
             if version_of(item) <= self._version:
                 return
-            change = self._put(place_of(item), self.compact(item), back=False)
+            change = self._put_newer(item)
         self._notify_handlers([change])
 
     def record_deletion(self, namespace: str, name: str, uid: str) -> None:
@@ -215,12 +220,19 @@ class Cache:
     def _keys_of(self, item: Object) -> Iterable[str]:
         return (*self._index(item), _namespace_key(item["metadata"].get("namespace", "")))
 
-    def _put(self, place: Place, item: Object, *, back: bool) -> _Change:
-        old = self._items.get(place)
-        stale = old is not None and not back and version_of(item) <= version_of(old)
-        if stale or item["metadata"]["uid"] in self._deleted:
-            return None, None
-        self._drop(place)
+    def _put_newer(self, item: Object) -> _Change:
+        """Compact and store the object, unless it is known: the watch repeats our own writes."""
+        return (None, None) if self._is_stale(item) else self._put(self.compact(item))
+
+    def _is_stale(self, item: Object, *, back: bool = False) -> bool:
+        """Return whether the object is known or deleted; with `back` any version is news."""
+        old = self._items.get(place_of(item))
+        known = old is not None and version_of(item) <= version_of(old)
+        return (known and not back) or item["metadata"]["uid"] in self._deleted
+
+    def _put(self, item: Object) -> _Change:
+        place = place_of(item)
+        old, _ = self._drop(place)
         self._items[place] = item
         for index_key in self._keys_of(item):
             self._index_keys[index_key].add(place)

@@ -32,7 +32,9 @@ class CachedObjects:
         self, server: ApiServer, caches: Sequence[Cache], timing: Timing | None = None
     ) -> None:
         self._server = server
-        self._caches = caches
+        self._caches: dict[Kind, list[Cache]] = {}
+        for cache in caches:
+            self._caches.setdefault(cache.scope.kind, []).append(cache)
         self._timing = timing or SystemTiming()
         self._absent: dict[Kind, tuple[float, NotFoundError]] = {}
 
@@ -100,12 +102,12 @@ class CachedObjects:
             cache.record_write(item)
         return item
 
-    def _of(self, kind: Kind) -> Iterable[Cache]:
-        return (cache for cache in self._caches if cache.scope.kind == kind)
+    def _of(self, kind: Kind) -> Sequence[Cache]:
+        return self._caches.get(kind, ())
 
     def _covering(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Iterable[Cache]:
         return (
             cache
-            for cache in self._caches
+            for cache in self._of(kind)
             if cache.scope.covers(kind, namespace, labels) and cache.synced.is_set()
         )

@@ -30,7 +30,11 @@ class KubeReleases:
         self._objects = objects
         self._warn = warn
         self._in_flight: dict[Key, tuple[str, str, CanaryRelease]] = {}
-        """Parsed releases with uid and resourceVersion: the judge's state takes long to parse."""
+        """Releases in flight with uid and resourceVersion: the judge's state takes long to parse.
+
+        A release is put in when it is read and when its status is written, and taken out at the
+        next read, which puts it back only if that is still its version.
+        """
 
     def read(self, key: Key) -> ReleaseResource:
         """Read the release.
@@ -73,7 +77,19 @@ class KubeReleases:
             "namespace": resource.namespace,
             "resourceVersion": resource.version,
         }
-        self._write(metadata, to_json(status))
+        sent = to_json(status)
+        stored = self._write(metadata, sent)
+        key = Key(resource.namespace, resource.name)
+        uid, version, release = self._in_flight.get(key, ("", "", None))
+        if release is None or (uid, version) != (resource.uid, resource.version):
+            return
+        # A server with another CRD may have dropped fields: then the next read parses the answer.
+        if (
+            stored.get("status") == sent
+            and stored["metadata"].get("generation") == resource.generation
+        ):
+            written = release.model_copy(update={"status": status})
+            self._in_flight[key] = uid, stored["metadata"]["resourceVersion"], written
 
     def remove_finalizer(self, resource: ReleaseResource) -> None:
         """Remove the operator's finalizer; an absent finalizer or release is no error."""
@@ -135,14 +151,14 @@ class KubeReleases:
             raise NotFoundError(f"there is no CanaryRelease {key.name} in {key.namespace}")
         return found
 
-    def _write(self, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+    def _write(self, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
         body = {
             "apiVersion": RELEASES.api_version,
             "kind": RELEASES.kind,
             "metadata": dict(metadata),
             "status": status,
         }
-        self._objects.replace_status(RELEASES, body)
+        return self._objects.replace_status(RELEASES, body)
 
     def _request(self, key: Key, notes: Mapping[str, str]) -> ReleaseRequest | None:
         if REQUEST not in notes:

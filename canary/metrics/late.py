@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from canary.core.rounds import target_key
@@ -117,14 +118,10 @@ def _moved(series: Series, reads: _Reads, before: float) -> Series:
     for end, known in reads.items():
         if end >= before or points[-1][0] <= known:
             continue
-        first = bisect_right(points, known, key=_time)
-        last = bisect_right(points, end, first, key=_time)
+        first = bisect_right(points, (known, inf))
+        last = bisect_right(points, (end, inf), first)
         late |= {t: end for t, _ in points[first:last] if end > late.get(t, 0)}
     if not late:
         return series
     moved = {late[t] + _AFTER if t in late else t: value for t, value in points}
     return replace(series, points=tuple(sorted(moved.items())))
-
-
-def _time(point: tuple[float, float]) -> float:
-    return point[0]

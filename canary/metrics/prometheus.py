@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 
 from canary.core.increments import Grid
 from canary.core.series import (
@@ -217,6 +218,9 @@ def _slices(grid: Grid) -> list[Grid]:
     return [Grid(piece[0], piece[-1], grid.step) for piece in pieces]
 
 
+_VALUE = itemgetter(1)
+
+
 def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer:
     """Merge the slices by labels; values that are not finite are dropped and reported.
 
@@ -236,7 +240,7 @@ def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer
         return NoData("the query succeeds but matches no series in this range")
     finite = {
         labels: points
-        if math.isfinite(sum(value for _, value in points))
+        if math.isfinite(sum(map(_VALUE, points)))
         else tuple(point for point in points if math.isfinite(point[1]))
         for labels, points in merged.items()
     }

@@ -21,6 +21,12 @@ from canary.operator.release_index import ReleaseIndex
 _log = logging.getLogger(__name__)
 
 WORKERS: Final = 16
+BURST: Final = 0.1
+"""Seconds from the first change of a burst until the reconcile that sees all of it.
+
+Kubernetes writes a pod, its ReplicaSet and its Deployment one after the other, and a router reports
+on a route just after it was written.
+"""
 DRAIN_SECONDS: Final = 20.0
 """Seconds that running reconciles have to end at a shutdown, out of the pod's 30."""
 STUCK_SECONDS: Final = 120.0
@@ -54,12 +60,12 @@ class Controller:
         for item in (old, new):
             if item is not None:
                 for key in self.index.find_releases(kind, item):
-                    self.wake(key)
+                    self.wake(key, BURST)
 
-    def wake(self, key: Key) -> None:
-        """Make the release due now; without effect while this replica does not lead."""
+    def wake(self, key: Key, after: float = 0.0) -> None:
+        """Make the release due in `after` seconds; no effect while this replica does not lead."""
         if (queue := self._queue) is not None:
-            queue.add(key)
+            queue.add_after(key, after)
 
     def wake_all(self) -> None:
         """Make every release due now."""

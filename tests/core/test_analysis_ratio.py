@@ -6,9 +6,13 @@ import pytest
 
 from canary.api import Metric, MetricStatus, Verdict
 from canary.api.analysis import Analysis
+from canary.api.judge_state import RatioState
 from canary.core.analysis.input import AnalysisInput
+from canary.core.analysis.pool import analyze_pool
 from canary.core.analysis.ratio import analyze_ratio
+from canary.core.analysis.state import store_pool
 from canary.core.increments import Side
+from canary.core.pools.detector import DetectorState
 from canary.core.rounds import Rounds
 from canary.core.sampling import RatioAnswers, sample_ratio
 from canary.core.series import FoundSeries, MetricAnswer, NoData, Series, Unavailable
@@ -103,3 +107,35 @@ def test_a_slow_canary_fails_and_the_bound_is_said() -> None:
     status = judged_as(SLOW, stable_bad=4.5, canary_bad=1.5, bound="500 ms")
     assert status.verdict is Verdict.FAIL
     assert "(bad: slower than 500 ms, the histogram's bound nearest to 400ms)" in status.message
+
+
+def test_without_new_samples_the_stored_state_is_assessed_by_the_present_spec() -> None:
+    """The same result as when it was sampled; after an edit of the limit, the edited one's."""
+    total = FoundSeries((counted("auth", (START, 45)), counted("auth-canary", (START, 5))))
+    bad = FoundSeries((counted("auth", (START, 4)),))
+    sides = {"auth": Side.STABLE, "auth-canary": Side.CANARY}
+    read = sample_ratio(RatioAnswers("hits", total, "service", sides.get, bad=bad), ROUNDS)
+    given = AnalysisInput(ANALYSIS, END, START)
+    strict, lax = (METRIC.model_copy(update={"limit": limit}) for limit in (0.05, 0.5))
+    sampled = analyze_ratio(strict, (Samples(ROUNDS, START, {"errors": read}), read), None, given)
+    assert isinstance(sampled.state, RatioState)
+    for _ in range(2):
+        again = analyze_ratio(strict, None, sampled.state, given)
+        assert again == replace(sampled, ticks=())
+        assert again.stable_unhealthy
+        assert not analyze_ratio(lax, None, sampled.state, given).stable_unhealthy
+
+
+def test_without_new_samples_a_stored_pool_is_assessed_by_the_present_spec() -> None:
+    """100 s under traffic rule out a leak in a window of 20 s, and not in one of 10 min."""
+    stored = store_pool(DetectorState(covered=100.0), END, None)
+    given = AnalysisInput(ANALYSIS, END, START)
+    short, long = (
+        Metric.model_validate(
+            {"name": "pool", "pool": {"preset": "hikaricp"}, "leak": {"window": window}}
+        )
+        for window in ("20s", "10m")
+    )
+    for _ in range(2):
+        assert analyze_pool(short, None, stored, given, ()).final is Verdict.PASS
+        assert analyze_pool(long, None, stored, given, ()).final is Verdict.CONTINUE

@@ -181,6 +181,23 @@ def test_trimmed() -> None:
     assert "managedFields" in item["metadata"]
 
 
+def test_what_the_watch_repeats_is_not_compacted_again() -> None:
+    """Each of the operator's own writes comes twice: as its answer, and by the watch."""
+    compacted: list[Object] = []
+
+    def trim(item: Object) -> Object:
+        compacted.append(item)
+        return item
+
+    cache = Cache(Scope(PODS), trim=trim)
+    cache.replace([], "10")
+    cache.record_write(pod("a", 12))
+    cache.apply_update(pod("a", 12))
+    assert len(compacted) == 1
+    cache.apply_update(pod("a", 13))
+    assert (len(compacted), version(cache, "a")) == (2, "13")
+
+
 def test_objects_share_their_texts() -> None:
     """Each object of a watch is parsed apart; a thousand of them hold a text once."""
     cache = Cache(Scope(PODS))

@@ -1,5 +1,6 @@
 """CanaryReleases as custom resources: what is read, what is written, what people ask for."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,10 +22,16 @@ from canary.core.snapshot import ReleaseRequest, Verb
 from canary.errors import ConflictError, NotFoundError, UsageError
 from canary.interfaces import Key, Notice
 from canary.kube.event_writer import KubeNotifier
-from canary.kube.objects import EVENTS, RELEASES, Object
+from canary.kube.objects import EVENTS, RELEASES, Kind, Object
 from canary.kube.workloads.names import FINALIZER, REQUEST
 from tests.kube.fake_cluster import FakeCluster
-from tests.kube.fixtures_release import KEY, NAMESPACE, ReleaseOnFakeCluster
+from tests.kube.fixtures_release import (
+    KEY,
+    NAMESPACE,
+    RELEASE,
+    ReleaseOnFakeCluster,
+    build_deployment,
+)
 
 FULL = Status(
     phase=Phase.PROGRESSING,
@@ -67,6 +74,41 @@ def test_a_status_is_written_only_over_the_one_that_was_read() -> None:
     with pytest.raises(ConflictError):
         stage.releases.write_status(resource, Status())
     assert stage.resource().status == FULL
+
+
+def test_a_status_that_the_operator_wrote_is_not_parsed_again() -> None:
+    """The judge's state is large; whoever else writes is read again."""
+    stage = ReleaseOnFakeCluster()
+    releases = stage.releases
+    releases.write_status(releases.read(KEY), FULL)
+    following = FULL.model_copy(update={"message": "Next."})
+    releases.write_status(releases.read(KEY), following)
+    assert releases.read(KEY).status is following
+    longer = {"op": "add", "path": "/spec/bake", "value": "7m"}
+    stage.cluster.edit(RELEASES, NAMESPACE, "auth", [longer])
+    resource = releases.read(KEY)
+    assert (resource.spec.bake, resource.status) == (420.0, following)
+    releases.write_status(resource, FULL)
+    assert (releases.read(KEY).spec.bake, releases.read(KEY).status) == (420.0, FULL)
+
+
+class ForgetfulCluster(FakeCluster):
+    """A server whose CanaryReleases have no `message`, as an older definition may be."""
+
+    def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
+        status = {name: value for name, value in body["status"].items() if name != "message"}
+        return super().replace_status(kind, {**body, "status": status})
+
+
+def test_a_status_is_what_the_server_has_stored_of_it() -> None:
+    """Not what was sent, if the server dropped a field."""
+    stage = ReleaseOnFakeCluster()
+    stage.cluster = ForgetfulCluster()
+    stage.cluster.create(RELEASES, NAMESPACE, build_deployment(RELEASE))
+    releases = stage.releases
+    for _ in range(2):
+        releases.write_status(releases.read(KEY), FULL.model_copy(update={"message": "Lost."}))
+        assert releases.read(KEY).status == FULL
 
 
 def test_what_is_not_there_cannot_be_read() -> None:

@@ -23,8 +23,10 @@ from canary.kube.objects import (
     Object,
 )
 from canary.operator.changes import is_relevant
+from canary.operator.controller import BURST, Controller
 from canary.routers.registry import router_of
 from tests.kube.fixtures_release import NAMESPACE, ReleaseOnFakeCluster, build_pod
+from tests.kube.manual_timing import ManualTiming
 
 IDENTITY = {"uid", "name", "namespace", "kind", "apiVersion"}
 
@@ -130,6 +132,27 @@ def test_a_change_that_a_release_reads_starts_a_reconcile(
 ) -> None:
     """Everything that protects waits for these."""
     assert is_relevant(kind, old, new)
+
+
+def test_a_burst_of_changes_is_one_reconcile_soon_after_the_first() -> None:
+    """Kubernetes writes one object after the other; what a person asks for is done at once."""
+    stage, timing = ReleaseOnFakeCluster(), ManualTiming()
+    nobody: Any = None
+    controller = Controller(nobody, timing, list_keys=list, workers=0)
+    release = stage.cluster.list(RELEASES, NAMESPACE, {})[0]
+    controller.changed(RELEASES, None, release)
+    controller.start()
+    service = stage.cluster.list(SERVICES, NAMESPACE, {})[0]
+    for kind, item in ((DEPLOYMENTS, stage.deployment()), (SERVICES, service)):
+        controller.changed(kind, None, item)
+        timing.time += BURST / 3
+    assert controller.depth == 0
+    timing.time = BURST
+    assert controller.depth == 1
+    at_once = Controller(nobody, timing, list_keys=list, workers=0)
+    at_once.start()
+    at_once.changed(RELEASES, release, with_metadata(release, annotations={"asked": "abort"}))
+    assert at_once.depth == 1
 
 
 def read_everything(stage: ReleaseOnFakeCluster, resource: ReleaseResource) -> object:

@@ -92,7 +92,9 @@ def read_judge_state(status: Status, now: float) -> OptionalJudgeState:
 def analyze(given: AnalysisInput) -> AnalysisResult:
     """Return the verdicts of all metrics and the state for the next analysis."""
     before = _previous_state(given)
-    found = limit_state_size(_analyze_metrics(given, before))
+    found = _analyze_metrics(given, before)
+    if given.samples is not None:  # Without new samples the states are the stored ones.
+        found = limit_state_size(found)
     share, until = _count_traffic_share(given, before, found), _find_judged_until(found)
     restarted = before.restarted
     if restarted is not None and until is not None and until >= restarted.at:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.analysis import Leak
@@ -38,20 +39,26 @@ def analyze_pool(
     """Fold the samples since `before`; `requests` has those of the same intervals."""
     policy = build_pool_policy(metric, given)
     kept = before or StoredPool()
-    state, until, quiet = restore_pool(kept), kept.until, restore_quiet(kept.quiet)
-    if read is not None:
-        samples, pool = read
-        quiet = _explain_pool_silence(pool)
-        if quiet is None:
-            since = until if until is not None else samples.since
-            fresh = build_pool_samples(_build_pool_series(pool), requests, samples.rounds, since)
-            state = fold_samples(state, policy, fresh)
-            until = samples.rounds.end
-            if _is_unlimited(pool) and not isinstance(pool.hold, FoundSeries):
-                quiet = Verdict.NO_DATA, f"the pool's maximum is {UNLIMITED}"
+    if read is None:  # Most reconciles have no new sample.
+        said = _assess_stored(kept, policy)
+        return replace(build_pool_result(metric, said, restore_quiet(kept.quiet)), state=kept)
+    samples, pool = read
+    state, until, quiet = restore_pool(kept), kept.until, _explain_pool_silence(pool)
+    if quiet is None:
+        since = until if until is not None else samples.since
+        fresh = build_pool_samples(_build_pool_series(pool), requests, samples.rounds, since)
+        state = fold_samples(state, policy, fresh)
+        until = samples.rounds.end
+        if _is_unlimited(pool) and not isinstance(pool.hold, FoundSeries):
+            quiet = Verdict.NO_DATA, f"the pool's maximum is {UNLIMITED}"
     result = build_pool_result(metric, assess_pools(state, policy), quiet)
-    after = kept if read is None else store_pool(state, until, quiet)
-    return replace(result, state=after)
+    return replace(result, state=store_pool(state, until, quiet))
+
+
+@lru_cache(maxsize=64)
+def _assess_stored(kept: StoredPool, policy: PoolPolicy) -> PoolAssessment:
+    """Return the assessment of a stored state, which several reconciles in a row ask for."""
+    return assess_pools(restore_pool(kept), policy)
 
 
 def build_pool_result(

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from canary.api import Metric, MetricStatus, Reason, Verdict, format_duration
-from canary.api.judge_state import RatioState
+from canary.api.judge_state import EvidenceParts, RatioState
 from canary.core.analysis.input import AnalysisInput, MetricResult, explain_silence
 from canary.core.analysis.state import restore_evidence, restore_quiet, store_evidence, store_quiet
 from canary.core.evidence import (
@@ -52,6 +53,8 @@ def analyze_ratio(
     with the same result as live.
     """
     policy, kept = build_ratio_policy(metric, given), before or RatioState()
+    if read is None and kept.alone is given.alone:  # Most reconciles have no new sample.
+        return _describe_state(metric, given, kept, _assess_stored(kept.evidence, policy))
     state = _restore_state(kept, policy, given)
     until, seen, quiet = kept.until, kept.seen, restore_quiet(kept.quiet)
     ticks: tuple[Tick, ...] = ()
@@ -70,22 +73,34 @@ def analyze_ratio(
             )
             until = samples.rounds.end
             seen = max((t.end for t in ticks if t.total(Side.CANARY)), default=seen)
-    bound = (read[1].bound if read else "") or kept.bound
-    result = build_ratio_result(metric, assess_evidence(state, policy), given, seen, quiet)
-    if not quiet and result.status.canary_total:
-        said = result.status.message + _describe_bad_requests(metric, bound)
-        result = replace(result, status=result.status.model_copy(update={"message": said}))
-    if read is None and kept.alone is given.alone:
-        return replace(result, state=kept)  # building an equal state takes most of such a pass
     after = RatioState(
         until=until,
         quiet=store_quiet(quiet),
         seen=seen,
         alone=given.alone,
-        bound=bound,
+        bound=(read[1].bound if read else "") or kept.bound,
         evidence=store_evidence(state),
     )
-    return replace(result, state=after, ticks=ticks)
+    said = assess_evidence(state, policy)
+    return replace(_describe_state(metric, given, after, said), ticks=ticks)
+
+
+@lru_cache(maxsize=64)
+def _assess_stored(evidence: EvidenceParts | None, policy: RatioPolicy) -> Assessment:
+    """Return the assessment of a stored state, which several reconciles in a row ask for."""
+    return assess_evidence(restore_evidence(evidence), policy)
+
+
+def _describe_state(
+    metric: Metric, given: AnalysisInput, state: RatioState, said: Assessment
+) -> MetricResult:
+    """Return the result of a state with its assessment; the message says what counts as bad."""
+    quiet = restore_quiet(state.quiet)
+    result = replace(build_ratio_result(metric, said, given, state.seen, quiet), state=state)
+    if quiet or not result.status.canary_total:
+        return result
+    message = result.status.message + _describe_bad_requests(metric, state.bound)
+    return replace(result, status=result.status.model_copy(update={"message": message}))
 
 
 def build_ratio_result(

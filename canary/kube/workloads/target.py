@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from canary.kube.objects import Object
 from canary.kube.workloads.names import HOLD, STABLE, STABLE_SET, annotations_of
@@ -18,11 +19,12 @@ class PauseMode(StrEnum):
     """An admission policy pauses it in the same write that changes the template."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TargetState:
     """The target as the API server has it, with the ReplicaSets that it controls.
 
-    Hashes are this project's, of templates: see canary.kube.workloads.template.
+    Hashes are this project's, of templates: see canary.kube.workloads.template. Comparing and
+    hashing templates is most of what a reconcile reads, so `wanted` is computed once per object.
     """
 
     deployment: Object
@@ -54,7 +56,7 @@ class TargetState:
         """Hash of the stable template."""
         return annotations_of(self.deployment).get(STABLE)
 
-    @property
+    @cached_property
     def wanted(self) -> str:
         """Hash of the Deployment's template."""
         return self.hash_of(self.deployment)
@@ -65,7 +67,7 @@ class TargetState:
         A template that equals that of the recorded stable ReplicaSet has the recorded hash, also
         after a newer API server has added defaults to both.
         """
-        noted = self._noted()
+        noted = self._noted
         template = owner["spec"]["template"]
         if noted is not None and same_template(noted["spec"]["template"], template):
             return annotations_of(self.deployment)[STABLE]
@@ -74,7 +76,7 @@ class TargetState:
     @property
     def restart_of(self) -> str | None:
         """Hash of the stable template, when the Deployment's only restarts its pods; else None."""
-        noted = self._noted()
+        noted = self._noted
         if noted is None or self.wanted == self.stable:
             return None
         vetted = without_restart(noted["spec"]["template"])
@@ -122,7 +124,9 @@ class TargetState:
             if pods > 0 and not same_template(one["spec"]["template"], self.template):
                 yield one
 
+    @cached_property
     def _noted(self) -> Object | None:
+        """The ReplicaSet that is recorded as the stable one."""
         noted = annotations_of(self.deployment)
         if STABLE not in noted:
             return None

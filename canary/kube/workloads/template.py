@@ -23,7 +23,10 @@ def users_template(template: Mapping[str, Any]) -> Object:
 
 
 def _as_written(template: Mapping[str, Any]) -> Object:
-    """Return the same as a shallow copy, for comparisons and hashes, which are frequent."""
+    """Return the same as a shallow copy, for comparisons and hashes, which are frequent.
+
+    Its metadata is a copy of its own; everything below is shared and must not be modified.
+    """
     metadata = dict(template.get("metadata") or {})
     # Older API servers print `creationTimestamp: null` here, newer ones do not.
     metadata.pop("creationTimestamp", None)
@@ -39,12 +42,14 @@ def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def without_restart(template: Mapping[str, Any]) -> Object:
-    """Return a copy of the template without the annotation of `kubectl rollout restart`."""
-    made = users_template(template)
+    """Return the template without the annotation of `kubectl rollout restart`.
+
+    The result shares what it contains with the template: see `_as_written`.
+    """
+    made = _as_written(template)
     notes = made["metadata"].get("annotations") or {}
     kept = {key: value for key, value in notes.items() if key != RESTARTED_AT}
-    made["metadata"] = {**made["metadata"], "annotations": kept}
-    return made
+    return {**made, "metadata": {**made["metadata"], "annotations": kept}}
 
 
 def template_hash(template: Mapping[str, Any]) -> str:
