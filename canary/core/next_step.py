@@ -1,6 +1,7 @@
 """Describes what the controller does next, for the status, the live view and the report."""
 
 from canary.api import Intent, ReasonKind, Release, Skip, Spec, Status
+from canary.core.rollout.time_limits import TimeLimit, list_spans
 from canary.text.format import human_duration
 
 
@@ -48,7 +49,8 @@ def _describe_step(spec: Spec, status: Status, release: Release, now: float) -> 
     left = step.duration - (now - (status.step_started_at or now))
     if then == "promotes":
         left = max(left, spec.analysis.min_duration - (now - (release.judged_from or now)))
-    deadline = max(release.started_at, release.resumed_at or 0.0) + spec.deadline - now
+    started, seconds = list_spans(status, spec)[TimeLimit.RELEASE]
+    deadline = (started or now) + seconds - now
     if deadline < left:
         left = max(deadline, 0)
         return f"reaches its deadline in {human_duration(left)}, before anything else can happen"

@@ -10,7 +10,7 @@ from canary.api import CanaryRelease, Intent, Reason, Skip, SpecError, Status, l
 from canary.api.status import Condition
 from canary.api.status_reader import read_status
 from canary.core.conditions import ConditionUpdate, keep_transition_times
-from canary.core.rollout.terminate import CLEANUP_TIMEOUT
+from canary.core.rollout.time_limits import CLEANUP_TIMEOUT
 from canary.core.snapshot import ReleaseRequest, ReleaseResource, Verb
 from canary.errors import NotFoundError, UsageError
 from canary.interfaces import Key

@@ -1,8 +1,10 @@
 """Computes which deadlines end a wait, and what happens then. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canary.api import Intent, OnInconclusive, Reason
+from canary.core.rollout.time_limits import TimeLimit, list_spans
 from canary.render.release_view import ReleaseView
 
 _INCONCLUSIVE = {
@@ -34,37 +36,29 @@ def list_deadlines(view: ReleaseView) -> list[Deadline]:
     return sorted(found(view), key=lambda one: one.at) if found else []
 
 
-def _in_flight_deadlines(view: ReleaseView) -> list[Deadline]:
-    spec, status, release = view.spec, view.status, view.status.release
-    if release is None:
-        return []
-    resumed = release.resumed_at or 0.0
-    inconclusive = _INCONCLUSIVE[spec.on_inconclusive]
-    deadline = max(release.started_at, resumed) + spec.deadline
-    found = [Deadline(deadline, f"{inconclusive} ({Reason.DEADLINE_EXCEEDED})")]
-    if status.reason.info.silent:
-        since = max(release.data_seen_at or 0.0, status.step_started_at or view.now, resumed)
-        found.append(
-            Deadline(since + spec.analysis.no_data_timeout, f"{inconclusive} ({status.reason})")
-        )
-    if release.scaling_since is not None:
-        ready = max(release.scaling_since, resumed) + spec.progress_deadline
-        found.append(Deadline(ready, f"the release is rolled back ({Reason.NEVER_READY})"))
-    if status.step_started_at is not None and status.reason is Reason.HOLDING:
-        length = spec.steps[min(status.step, len(spec.steps) - 1)].duration
-        found.append(Deadline(status.step_started_at + length, "the step's duration is over"))
-    return found
+def _in_flight_deadlines(view: ReleaseView) -> Iterator[Deadline]:
+    inconclusive, reason = _INCONCLUSIVE[view.spec.on_inconclusive], view.status.reason
+    yield from _end_of(TimeLimit.RELEASE, view, f"{inconclusive} ({Reason.DEADLINE_EXCEEDED})")
+    if reason.info.silent:
+        yield from _end_of(TimeLimit.DATA, view, f"{inconclusive} ({reason})")
+    rolled_back = f"the release is rolled back ({Reason.NEVER_READY})"
+    yield from _end_of(TimeLimit.CANARY_PODS, view, rolled_back)
+    if reason is Reason.HOLDING:
+        yield from _end_of(TimeLimit.STEP, view, "the step's duration is over")
 
 
-def _promotion_deadlines(view: ReleaseView) -> list[Deadline]:
-    release = view.status.release
-    if release is None or release.unhold_at is None or release.rolled:
-        return []
-    end = release.unhold_at + view.spec.progress_deadline
-    return [Deadline(end, f"the release is rolled back ({Reason.ROLL_FAILED})")]
+def _promotion_deadlines(view: ReleaseView) -> Iterator[Deadline]:
+    if view.status.release is not None and not view.status.release.rolled:
+        rolled_back = f"the release is rolled back ({Reason.ROLL_FAILED})"
+        yield from _end_of(TimeLimit.TARGET_ROLL, view, rolled_back)
 
 
-def _bake_deadlines(view: ReleaseView) -> list[Deadline]:
-    if view.status.bake_started_at is None:
-        return []
-    return [Deadline(view.status.bake_started_at + view.spec.bake, "the release has ended")]
+def _bake_deadlines(view: ReleaseView) -> Iterator[Deadline]:
+    yield from _end_of(TimeLimit.BAKE, view, "the release has ended")
+
+
+def _end_of(limit: TimeLimit, view: ReleaseView, then: str) -> Iterator[Deadline]:
+    """Yield the end of a limit that runs."""
+    since, seconds = list_spans(view.status, view.spec)[limit]
+    if since is not None:
+        yield Deadline(since + seconds, then)

@@ -13,6 +13,7 @@ from canary.core.plan import Plan
 from canary.core.rollout.advance import ADVANCE
 from canary.core.rollout.commands import apply_request
 from canary.core.rollout.context import (
+    SHORTEST_WAIT,
     Rule,
     RuleContext,
     canary_replicas,
@@ -21,11 +22,11 @@ from canary.core.rollout.context import (
     pods_for_share,
 )
 from canary.core.rollout.idle import REST, target_missing
-from canary.core.rollout.next_deadline import seconds_to_deadline
 from canary.core.rollout.phase import phase_of, step_of
 from canary.core.rollout.promote import BAKE, PROMOTE, go_back
 from canary.core.rollout.rollback import ROLL_BACK, roll_back
 from canary.core.rollout.terminate import TERMINATE
+from canary.core.rollout.time_limits import list_spans, seconds_to_deadline
 from canary.core.snapshot import ReleaseRequest, Snapshot, Verb
 
 __all__ = ["canary_replicas", "canary_size", "decide", "phase_of", "pods_for_share"]
@@ -121,5 +122,7 @@ def _finish_plan(plan: Plan, context: RuleContext) -> Plan:
         status = context.snap.resource.status
     if plan.wait_at_most is None:
         return replace(plan, status=status)
-    waits = min(plan.wait_at_most, seconds_to_deadline(status, context.snap))
-    return replace(plan, status=status, wait_at_most=waits)
+    resource = context.snap.resource
+    spans = list_spans(status, resource.spec, resource.deleting_since)
+    left = max(seconds_to_deadline(spans.values(), context.now), SHORTEST_WAIT)
+    return replace(plan, status=status, wait_at_most=min(plan.wait_at_most, left))

@@ -23,7 +23,7 @@ from canary.core.rollout.context import (
     is_skipped,
 )
 from canary.core.rollout.idle import route_missing
-from canary.core.rollout.protect import PROTECT, correct_foreign_weight, never_ready, seconds_waited
+from canary.core.rollout.protect import PROTECT, correct_foreign_weight, never_ready
 from canary.core.rollout.readiness import (
     end_pod_wait,
     follow_stable_growth,
@@ -34,6 +34,7 @@ from canary.core.rollout.readiness import (
     wait_for_pods,
 )
 from canary.core.rollout.rollback import roll_back
+from canary.core.rollout.time_limits import TimeLimit
 
 REASON_WITHOUT_DATA = {
     Verdict.NO_DATA: Reason.NO_DATA,
@@ -54,8 +55,7 @@ def end_inconclusive(ctx: RuleContext, reason: Reason, message: str = "") -> Pla
 
 def deadline_exceeded(ctx: RuleContext) -> Plan | None:
     """End a release that exceeds its deadline as inconclusive."""
-    over = seconds_waited(ctx, ctx.release.started_at) > ctx.spec.deadline
-    if ctx.release.pause or not over:
+    if ctx.release.pause or not ctx.is_over(TimeLimit.RELEASE):
         return None
     return end_inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
 
@@ -163,18 +163,14 @@ def _run_checks(ctx: RuleContext, due: DueChecks, **passed: Any) -> Plan:  # noq
 
 def wait_for_judge(ctx: RuleContext) -> Plan | None:
     """Keep the weight until an analysis that started again has caught up."""
-    why, release = ctx.judged.catching_up, ctx.release
+    why = ctx.judged.catching_up
     asked = ctx.status.intent is Intent.PROMOTE and (
         ctx.spec.on_inconclusive is OnInconclusive.PROMOTE
     )
     if not why or asked or is_skipped(ctx, Skip.ANALYSIS):
         return None
     message = f"The state of the analysis could not be read: {why}. The analysis starts again."
-    since = max(release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if (
-        ctx.judged.step in REASON_WITHOUT_DATA
-        and seconds_waited(ctx, since) > ctx.spec.analysis.no_data_timeout
-    ):
+    if ctx.judged.step in REASON_WITHOUT_DATA and ctx.is_over(TimeLimit.DATA):
         return end_inconclusive(ctx, REASON_WITHOUT_DATA[ctx.judged.step], ctx.judged.message)
     return ctx.await_sample(Reason.JUDGE_STATE_UNREADABLE, message)
 
@@ -246,8 +242,7 @@ def wait_for_data(ctx: RuleContext) -> Plan | None:
         reason = Reason.TRAFFIC_NOT_SHIFTED
     if reason is None:
         return None
-    since = max(ctx.release.data_seen_at or 0.0, ctx.status.step_started_at or ctx.now)
-    if seconds_waited(ctx, since) > ctx.spec.analysis.no_data_timeout:
+    if ctx.is_over(TimeLimit.DATA):
         return end_inconclusive(ctx, reason, ctx.judged.message)
     return ctx.await_sample(reason, ctx.judged.message)
 
@@ -265,9 +260,7 @@ def replacing_unhealthy_stable(ctx: RuleContext) -> Plan | None:
     """
     if not _is_replacing_stable(ctx) or ctx.judged.catching_up:
         return None
-    analysis = ctx.spec.analysis
-    started = ctx.release.judged_from or ctx.now
-    left = analysis.warm_up + analysis.tolerated_incident - (ctx.now - started)
+    left = ctx.seconds_left(TimeLimit.REPLACEMENT)
     reason = Reason.REPLACING_UNHEALTHY_STABLE
     if left > 0:
         return _await_evidence(ctx, reason, within=left)
@@ -291,8 +284,7 @@ def stable_unhealthy(ctx: RuleContext) -> Plan | None:
 
 def wait_for_duration(ctx: RuleContext) -> Plan | None:
     """Wait for the step's duration: faults need time to show."""
-    started = ctx.status.step_started_at
-    left = ctx.step.duration - (ctx.now - started) if started is not None else ctx.step.duration
+    left = ctx.seconds_left(TimeLimit.STEP)
     if left <= 0:
         return None
     return _await_evidence(ctx, Reason.HOLDING, within=left)

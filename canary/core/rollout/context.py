@@ -21,6 +21,7 @@ from canary.api.spec import Spec, Step
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import REFUSED_PREFIX, Action, Plan
 from canary.core.request_counts import count_failed_requests
+from canary.core.rollout.time_limits import Span, TimeLimit, list_spans
 from canary.core.snapshot import ReleaseRequest, Snapshot
 
 POLL = 1.0
@@ -68,11 +69,25 @@ class RuleContext:
     @property
     def settled(self) -> bool:
         """The router confirmed the route, and the propagation delay is over."""
-        confirmed_at = self.release.confirmed_at
-        return (
-            confirmed_at is not None
-            and self.now - confirmed_at >= self.spec.traffic.propagation_delay
-        )
+        return self.is_over(TimeLimit.PROPAGATION)
+
+    def seconds_waited(self, limit: TimeLimit) -> float:
+        """Return since when a limit runs, in seconds; 0 if it does not."""
+        since, _ = self._span(limit)
+        return 0.0 if since is None else self.now - since
+
+    def seconds_left(self, limit: TimeLimit) -> float:
+        """Return the seconds until a limit ends; its whole length if it does not run yet."""
+        _, seconds = self._span(limit)
+        return seconds - self.seconds_waited(limit)
+
+    def is_over(self, limit: TimeLimit) -> bool:
+        """Return whether a limit has run, and has ended."""
+        since, seconds = self._span(limit)
+        return since is not None and self.now - since >= seconds
+
+    def _span(self, limit: TimeLimit) -> Span:
+        return list_spans(self.status, self.spec, self.snap.resource.deleting_since)[limit]
 
     @property
     def last_message(self) -> str:

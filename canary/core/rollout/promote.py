@@ -47,7 +47,8 @@ from canary.core.rollout.readiness import (
     wait_for_acceptance,
     wait_for_pods,
 )
-from canary.core.rollout.rollback import DRAIN_TIMEOUT, roll_back
+from canary.core.rollout.rollback import roll_back
+from canary.core.rollout.time_limits import TimeLimit
 from canary.core.snapshot import Canary
 
 MAX_EARLIER_STABLE = 10
@@ -165,7 +166,7 @@ def detect_roll_end(ctx: RuleContext) -> Plan | None:
         return None
     if target.running == template and target.template == template:
         return ctx.wait(Reason.RESTORING_ROUTE, after=0, rolled=True)
-    if not target.held and ctx.now - since > ctx.spec.progress_deadline:
+    if not target.held and ctx.is_over(TimeLimit.TARGET_ROLL):
         return roll_back(ctx, Reason.ROLL_FAILED)
     return None
 
@@ -198,10 +199,10 @@ def wait_for_drain(ctx: RuleContext) -> Plan | None:
     A Service created during the rollout may send them requests for ever, so the wait is limited as
     in a rollback.
     """
-    canary, since = ctx.snap.canary, ctx.release.confirmed_at
+    canary = ctx.snap.canary
     if canary is None or not ctx.judged.canary_busy:
         return None
-    if canary.selected_by and since is not None and ctx.now - since > DRAIN_TIMEOUT:
+    if canary.selected_by and ctx.is_over(TimeLimit.DRAIN):
         return None
     return ctx.wait(Reason.DRAINING, message=_describe_lost_endpoints(canary))
 
@@ -372,10 +373,9 @@ def run_checks_after_promotion(ctx: RuleContext) -> Plan | None:
 
 def watch_bake(ctx: RuleContext) -> Plan | None:
     """Monitor the new version until the bake is over."""
-    started = ctx.status.bake_started_at
-    if started is None or ctx.now - started >= ctx.spec.bake:
+    if ctx.status.bake_started_at is None or ctx.is_over(TimeLimit.BAKE):
         return None
-    return ctx.await_sample(Reason.BAKING, ctx.judged.message, ctx.spec.bake - (ctx.now - started))
+    return ctx.await_sample(Reason.BAKING, ctx.judged.message, ctx.seconds_left(TimeLimit.BAKE))
 
 
 def finish_bake(ctx: RuleContext) -> Plan:

@@ -12,6 +12,7 @@ from canary.core.rollout.context import (
 )
 from canary.core.rollout.readiness import canary_overloaded, canary_unready, route_refused
 from canary.core.rollout.rollback import roll_back
+from canary.core.rollout.time_limits import TimeLimit
 from canary.core.snapshot import PodFailure, TargetDeployment
 from canary.text.format import human_duration
 
@@ -96,24 +97,16 @@ def check_failed(ctx: RuleContext) -> Plan | None:
 
 def never_ready(ctx: RuleContext) -> Plan | None:
     """Roll back if canary pods do not become ready within `progressDeadline`."""
-    canary, since = ctx.snap.canary, ctx.release.scaling_since
-    if canary is None or since is None or canary.ready >= canary.replicas:
-        return None
-    seconds = seconds_waited(ctx, since)
-    if seconds <= ctx.spec.progress_deadline:
+    canary = ctx.snap.canary
+    if canary is None or canary.ready >= canary.replicas or not ctx.is_over(TimeLimit.CANARY_PODS):
         return None
     ready = f"{canary.ready} of {canary.replicas} canary pods became ready"
-    message = f"{ready} in {human_duration(seconds)}."
+    message = f"{ready} in {human_duration(ctx.seconds_waited(TimeLimit.CANARY_PODS))}."
     if canary.not_created:
         message += f" {canary.not_created}"
     if any(pod.trouble is PodFailure.NO_IMAGE for pod in canary.pods):
         message += f" Once it can be pulled: canary retry {ctx.snap.resource.name}."
     return roll_back(ctx, Reason.NEVER_READY, message=message)
-
-
-def seconds_waited(ctx: RuleContext, since: float) -> float:
-    """Return the seconds since `since`, or since a person last resumed the release."""
-    return ctx.now - max(since, ctx.release.resumed_at or since)
 
 
 def correct_foreign_weight(ctx: RuleContext) -> Plan | None:

@@ -17,6 +17,7 @@ from canary.api import Intent, Reason
 from canary.core.plan import EnsureCanary, PinMinReplicas, Plan, SetWeight
 from canary.core.rollout.context import POLL, SOON, RuleContext, canary_size
 from canary.core.rollout.rollback import roll_back
+from canary.core.rollout.time_limits import TimeLimit
 from canary.core.snapshot import Canary, carried_weight
 from canary.text.format import human_duration
 
@@ -38,8 +39,9 @@ def canary_unready(ctx: RuleContext) -> Plan | None:
     lost = _last_ready_pod_lost_at(ctx)
     if lost is not None and lost > since + CLOCK_SKEW:
         return _start_outage(ctx, lost)
-    if ctx.now - since > ctx.spec.analysis.tolerated_incident:
-        message = f"No canary pod was ready for {human_duration(ctx.now - since)}."
+    if ctx.is_over(TimeLimit.OUTAGE):
+        waited = human_duration(ctx.seconds_waited(TimeLimit.OUTAGE))
+        message = f"No canary pod was ready for {waited}."
         return roll_back(ctx, Reason.CANARY_OUTAGE, message=message)
     return None
 

@@ -14,6 +14,7 @@ from canary.core.plan import (
     UnpinMinReplicas,
 )
 from canary.core.rollout.context import POLL, Rule, RuleContext, is_stable_lost
+from canary.core.rollout.time_limits import TimeLimit
 from canary.core.snapshot import Rejection
 
 REASONS_TO_START_AGAIN = {
@@ -24,9 +25,6 @@ REASONS_TO_START_AGAIN = {
     Reason.NOT_ISOLATED,
 }
 """Reasons after whose rollback the same template may start again by itself."""
-DRAIN_TIMEOUT = 60.0
-"""Seconds after weight 0 after which the canary's pods are removed; they finish open requests
-within their own grace period."""
 MAX_POD_NAMES = 10
 """Maximum number of pod names to keep: people inspect one or two."""
 
@@ -115,7 +113,7 @@ def wait_for_drain(ctx: RuleContext) -> Plan | None:
     canary, since = ctx.snap.canary, ctx.release.confirmed_at
     if canary is None or canary.replicas == 0 or not ctx.judged.canary_busy:
         return None
-    if since is None or ctx.now - since > DRAIN_TIMEOUT:
+    if since is None or ctx.is_over(TimeLimit.DRAIN):
         return None
     return _wait_in_rollback(ctx, confirmed_at=since)
 

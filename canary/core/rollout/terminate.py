@@ -14,11 +14,7 @@ from canary.core.plan import (
 )
 from canary.core.rollout.context import POLL, Rule, RuleContext, select_vetted_template
 from canary.core.rollout.rollback import rejection_of
-
-CLEANUP_TIMEOUT = 120.0
-"""Seconds after which the deletion completes, and reports an incomplete cleanup."""
-TARGET_TIMEOUT = 90.0
-"""Seconds that a rolling target may take to roll back before the route is restored."""
+from canary.core.rollout.time_limits import CLEANUP_TIMEOUT, TimeLimit
 
 
 def _wait_in_deletion(
@@ -35,8 +31,7 @@ def _confirmed_at(ctx: RuleContext) -> float | None:
 
 def give_up_cleanup(ctx: RuleContext) -> Plan | None:
     """Report an incomplete cleanup and complete the deletion."""
-    since = ctx.snap.resource.deleting_since
-    if since is None or ctx.now - since < CLEANUP_TIMEOUT:
+    if not ctx.is_over(TimeLimit.DELETION):
         return None
     message = (
         f"Cleanup incomplete after {CLEANUP_TIMEOUT:.0f} s; check the route and canary objects."
@@ -57,8 +52,8 @@ def restore_target_first(ctx: RuleContext) -> Plan | None:
     if release is None or release.unhold_at is None or release.rolled or target is None:
         return None
     carries = canary is not None and canary.ready > 0 and ctx.status.weight > 0
-    stable, since = ctx.status.stable_hash, ctx.snap.resource.deleting_since
-    if not carries or stable is None or ctx.now - (since or ctx.now) > TARGET_TIMEOUT:
+    stable = ctx.status.stable_hash
+    if not carries or stable is None or ctx.is_over(TimeLimit.DELETION_ROLL):
         return None
     if target.template != stable:
         return _wait_in_deletion(

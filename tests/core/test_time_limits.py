@@ -1,15 +1,19 @@
 """A pass that waits for a sample or a change comes in time for everything that time alone decides."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from canary.api import Intent, Reason, Release, Status
+from canary.core import rollout
 from canary.core.analysis.result import AnalysisResult
 from canary.core.plan import Plan
 from canary.core.rollout import decide
+from canary.core.rollout.time_limits import TimeLimit, list_spans
 from canary.core.snapshot import Canary, Snapshot
 from tests.core.test_rollout import (
     CANARY,
@@ -149,6 +153,36 @@ def test_the_next_pass_comes_when_the_next_deadline_ends(
     assert decide(snap, judged).wait_at_most == pytest.approx(seconds)
 
 
+def test_every_limit_has_a_span() -> None:
+    """A limit without one could be asked for by a rule, and no pass would come at its end."""
+    assert set(list_spans(IN_STEP, SPEC)) == set(TimeLimit)
+
+
+def _reckons_with_the_time(node: ast.AST) -> bool:
+    return isinstance(node, ast.Compare | ast.BinOp) and any(
+        isinstance(part, ast.Attribute) and part.attr == "now" for part in ast.walk(node)
+    )
+
+
+def test_rules_know_the_time_by_the_limits_only() -> None:
+    """A rule that subtracts times itself has no row in the table, so no pass would come in time.
+
+    Only the age of an earlier stable template is reckoned elsewhere: nothing waits for that.
+    """
+    own = [
+        (path.name, part.name)
+        for path in sorted(Path(rollout.__file__).parent.glob("*.py"))
+        for part in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(part, ast.FunctionDef) and any(map(_reckons_with_the_time, ast.walk(part)))
+    ]
+    assert own == [
+        ("context.py", "seconds_waited"),
+        ("context.py", "is_over"),
+        ("idle.py", "list_earlier_templates"),
+        ("idle.py", "return_to_stable"),
+    ]
+
+
 AGO = st.one_of(st.none(), st.floats(0, 130).map(lambda seconds: NOW - seconds))
 RELEASES = st.builds(
     Release,
@@ -195,7 +229,7 @@ def decided(plan: Plan) -> tuple[object, ...]:
 def test_nothing_is_decided_by_time_alone_before_the_wait_is_over(  # noqa: PLR0913, PLR0917
     status: Status, canary, judged, running: str | None, held, deleting: float | None, part: float
 ) -> None:
-    """A rule with a time limit that the list of deadlines lacks would be late by up to ten seconds."""
+    """A limit whose end the next pass does not await would be late by up to ten seconds."""
     snap = snapshot(status, canary=canary, running=running, held=held, deleting_since=deleting)
     plan = decide(snap, judged)
     assume(plan.wait_at_most is not None)
