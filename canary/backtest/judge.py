@@ -76,6 +76,8 @@ def replay_release(
 
     Raises ValueError if the release is shorter than one interval.
     """
+    # All evaluations are read, also those after the decision: `bad` is what users would have seen
+    # without it, and a failure after the promotion is worth knowing.
     acts = decision_rule(spec, span)
     decided: tuple[Evaluation, float] | None = None
     failed_at: float | None = None
@@ -89,6 +91,8 @@ def replay_release(
             # Once stable is gone the analysis restarts its count, so the earlier requests are
             # added.
             bad = before + mine
+        # The first decision counts, as in a release: a version that was rolled back does not come
+        # back because it looks better an hour later.
         if decided is None and acts(one):
             decided = one, bad
         if failed_at is None and has_failed(one):
@@ -120,6 +124,7 @@ def build_result(
     counts = {
         decision: sum(one.decision is decision for one in every) for decision in ReplayDecision
     }
+    # Nothing that is decided about a release of unknown truth counts as wrong.
     good = sum(one.release.fate.good for one in every)
     wrong = bool(false or missed)
     return GateResult(
@@ -212,6 +217,7 @@ def _verdict_of(one: ReplayedRelease, *, strict: bool) -> Verdict:
     """Return Pass for a correct decision; a wrong one is Fail with `strict`, else Continue."""
     if one.false_rollback or one.missed:
         return Verdict.FAIL if strict else Verdict.CONTINUE
+    # No decision has two causes: too little evidence (longer releases help) and no metrics at all.
     if one.decision is ReplayDecision.NEITHER:
         silent = one.said.judged.final in {Verdict.NO_DATA, Verdict.UNAVAILABLE}
         return one.said.judged.final if silent else Verdict.CONTINUE

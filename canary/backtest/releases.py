@@ -135,6 +135,7 @@ def find_lifetimes(series: Iterable[Series], split: VersionMatcher) -> list[Vers
 
 
 def _split_at_gaps(version: str, times: Sequence[float]) -> list[VersionLifetime]:
+    # A restart or a missed scrape is not an end: only a gap longer than Prometheus looks back is.
     found = [VersionLifetime(version, times[0], times[0])] if times else []
     for time in times:
         last = found[-1]
@@ -182,6 +183,8 @@ def find_in_window(
     found: Sequence[VersionLifetime], split: VersionMatcher, start: float, end: float
 ) -> tuple[SeriesGroups, float | None] | None:
     """Return the version that appeared in this window, and the end of the older one beside it."""
+    # The user's times are those of a pipeline, the lifetimes those of samples: both are compared
+    # with some minutes of tolerance.
     old = [one for one in found if one.start < start - MAX_GAP and one.end >= start - MAX_GAP]
     known = {one.version for one in old}
     new = [one for one in found if start - MAX_GAP <= one.start < end and one.version not in known]
@@ -198,6 +201,7 @@ def _build_release(
     split: VersionMatcher,
     ends: tuple[float, float],
 ) -> PastRelease:
+    # With several older versions beside it, the oldest had all of the traffic before.
     stable = min(beside, key=lambda one: one.start)
     promoted = any(
         split.promotes(one.version, life.version) and one.start <= life.end
@@ -207,9 +211,13 @@ def _build_release(
     both = min(life.end, stable.end)
     outlived = life.end > stable.end
     following = next((one for one in later if one.start > both), None)
+    # Judged for the deadline of a release, or longer while both versions ran; never into the next
+    # release, whose errors are not this one's.
     judged = min(life.end, max(both, life.start + ends[1]))
     if outlived and following is not None:
         judged = max(both, min(judged, following.start))
+    # A version that the previous one replaced again was taken back, even if it was there alone for
+    # a while: people roll back by deploying the old template, whose ReplicaSet then reappears.
     returned = following is not None and following.version == stable.version
     fate = GroundTruth.STAYED if (outlived and not returned) or promoted else GroundTruth.TAKEN_BACK
     if min(life.end, stable.end) >= ends[0] - MAX_GAP:

@@ -46,6 +46,7 @@ def parse_releases(
     """
     reader = csv.DictReader(lines)
     try:
+        # An unknown column is an error: `godo` for `good` would silently make every truth unknown.
         names = [name.strip() for name in reader.fieldnames or ()]
         odd = [name for name in names if name not in COLUMNS]
         if odd or not {"start", "end"} <= set(names):
@@ -80,6 +81,7 @@ def _parse_row(row: Mapping[str, str], where: str, time: Callable[[str, str], fl
             f"{where}: expected yes, no or an empty text in the column good, found {row['good']!r}"
         )
     canary, stable = row.get("canary", ""), row.get("stable", "")
+    # One side alone would compare the version with all series of the metric, its own among them.
     if bool(canary) != bool(stable):
         raise UsageError(f"{where}: expected both canary and stable, or neither")
     groups = None

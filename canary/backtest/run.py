@@ -1,4 +1,9 @@
-"""Runs `canary backtest`: finds past releases in the history and replays their analysis."""
+"""Runs `canary backtest`: finds past releases in the history and replays their analysis.
+
+Prometheus returns at most 11,000 points per series, so the search for versions in 7 days of history
+samples every 55 s. A release found there at 10:00 began up to 55 s earlier; it is read from 9:59:05
+at the interval of the spec, and starts one interval before the first request of the canary.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -70,6 +75,8 @@ def build_matcher(
     mesh = any(one.preset in _MESHES for one in release.spec.analysis.metrics)
     stable = service.name if service and not mesh else target
     names = {Side.STABLE: stable, Side.CANARY: f"{target}-canary"}
+    # The names of canary and stable in a router's metrics only say which side it was, and not which
+    # version: with a label for the versions they are of no use.
     router = Context(space, backends=names) if label is None else None
     return VersionMatcher(target, label, (*rest, *more), router)
 
@@ -139,6 +146,7 @@ class Backtest:
 
     def find_releases(self, written: Path | None, *, good: bool) -> list[PastRelease]:
         """Return the releases in the file or in the history. Raises NothingThereError."""
+        # A written list wins: people know releases that no metric shows, such as a changed setting.
         if written is not None:
             found = self._read_releases(written)
         else:
@@ -154,6 +162,7 @@ class Backtest:
         step, metrics = spec.analysis.interval, spec.analysis.metrics
         for one in found:
             began = time.perf_counter()
+            # What the coarse search missed on both sides of the release is read as well.
             wide = AnalysisWindow.of(one.start - self.coarse, one.end + self.coarse + step, step)
             check_presets(self.source, metrics, one.groups, (wide.start, wide.end))
             by_metric = check_available(read_metrics(self.source, metrics, one.groups, wide.grid))
@@ -161,6 +170,8 @@ class Backtest:
             start = max(
                 (first_canary_sample(by_metric, wide.start) or one.start) - step, wide.start
             )
+            # The coarse search may see the end of the old version too early. Judged alone too soon,
+            # the new version would be compared with a past that has not ended.
             alone = one.alone_from and one.alone_from + self.coarse
             span = AnalysisWindow.of(start, wide.end, step, alone)
             seen = evaluate_history(spec.analysis, span, by_metric, decision_rule(spec, span))
@@ -206,6 +217,7 @@ class Backtest:
 
     def _read_releases(self, path: Path) -> list[PastRelease]:
         try:
+            # A spreadsheet writes a byte order mark, which would belong to the first column's name.
             lines = path.read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "expected text in UTF-8"

@@ -26,8 +26,8 @@ class SlowThreshold:
     def pattern(self) -> str:
         """Return a regular expression for bounds within a factor of ten, so that less is read.
 
-        >>> SlowThreshold(0.5).pattern().split("|")[1]
-        '0?[.][1-9][0-9]*'
+        >>> SlowThreshold(0.5).pattern().split("|")[::2]
+        ['0?[.]0[1-9][0-9]*', '0?[.][1-9][0-9]*', '[1-9][0-9]{0}(?:[.][0-9]+)?']
         """
         exponent = math.floor(math.log10(self.seconds / self.unit))
         return "|".join(_decade_pattern(exponent + step) for step in (-1, 0, 1))

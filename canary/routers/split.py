@@ -88,6 +88,9 @@ def restore_weights(dialect: Dialect, route: Object, names: Names) -> Object:
 
 def _rewrite_rules(dialect: Dialect, route: Object, names: Names, weight: int | None) -> Object:
     """Return the route with this weight for the release (None: without it); others keep theirs."""
+    # All releases are removed first, because only the user's weights can be compared with those
+    # saved. Then they are added in the order of their start, so the same percentages always give
+    # the same weights, and a write that is repeated after a crash changes nothing.
     memory, rules = _read_saved(route), dialect.rules(route)
     releases, users = memory.in_flight(names), dict[str, Weights]()
     for index, rule in enumerate(rules):
@@ -103,8 +106,11 @@ def _rewrite_rules(dialect: Dialect, route: Object, names: Names, weight: int | 
                 shares[names.target] = meant
             wanted = [(releases[target], percent) for target, percent in shares.items()]
             rules[index] = _apply_releases(dialect, route, user, wanted)
+        # Without a release in the rule its weights are the user's again. Saved longer, they would
+        # one day undo a change of the user.
         if shares and before is not None:
             users[str(index)] = before
+    # The new release goes last, so that the order of the annotation is that of the starts.
     in_flight = {k: v.service for k, v in releases.items() if k != names.target}
     if weight is not None:
         in_flight[names.target] = names.service
@@ -125,6 +131,8 @@ def next_weight(dialect: Dialect, route: Object, names: Names, weight: int) -> O
         or not _drops_zero_weight(dialect, route, names)
     ):
         return wanted
+    # Two writes: first 1 of 100,000 requests or fewer, and once the router has confirmed that, the
+    # weight. Written at once, 5 % of the users would meet a backend with no open connection yet.
     trace = with_weight(dialect, route, names, 0)
     if dialect.rules(trace) != dialect.rules(route):
         return trace
@@ -193,6 +201,8 @@ def _has_room(dialect: Dialect, route: Object, index: int, names: Names) -> bool
     rule, memory = dialect.rules(route)[index], _read_saved(route)
     if not _is_meant(dialect, rule, names):
         return True
+    # Each release multiplies by 100. With a maximum of 1,000,000 that is three releases in a rule
+    # of equal weights, and weights of 999 and 1,000 (no common divisor) leave room for one.
     releases = memory.in_flight(names)
     user = _user_rule(dialect, rule, releases.values(), memory.rules.get(str(index)))
     weights = _list_weights(dialect, user[dialect.refs])
@@ -267,6 +277,8 @@ def _apply_releases(
         rule = _with_split(
             dialect, {**rule, dialect.refs: [*rule[dialect.refs], *added]}, names, share
         )
+    # Minimal weights scale the whole rule up to the maximum, after which there is no room for
+    # another factor of 100. Therefore all percentages have to be written before.
     for names, _ in releases if dialect.drops_zero_weight(route, rule) else ():
         share = _read_split(dialect, rule, names).traced(dialect.max_weight)
         rule = _with_split(dialect, rule, names, share)
@@ -292,6 +304,8 @@ def _user_rule(
     The saved weights are valid if each of the user's backends, together with its canary, still gets
     the same part of the whole: then nobody changed more than the split between the versions.
     """
+    # `even`: a release has as many canary backends as the Service has. Otherwise somebody added or
+    # removed one, and it is not known which of the saved weights belongs to which backend.
     even = True
     for names in releases:
         parts = _sort_backends(dialect, rule, names)
@@ -304,6 +318,7 @@ def _user_rule(
     if before is None or not even or len(before) != len(refs):
         return rule
     remembered = [_with_weight_field(ref, weight) for ref, weight in zip(refs, before, strict=True)]
+    # Compared as fractions without division: 95:5 of 100 and 1900:100 of 2000 are the same part.
     now, then = _list_weights(dialect, refs), _list_weights(dialect, remembered)
     same = all(a * sum(then) == b * sum(now) for a, b in zip(now, then, strict=True))
     return {**rule, dialect.refs: remembered} if same else rule
@@ -325,6 +340,8 @@ def _annotations_of(route: Object) -> Mapping[str, str]:
 
 def _read_saved(route: Object) -> _SavedWeights:
     """Read the annotation; empty if it cannot be parsed."""
+    # The annotation may have been edited by hand. Whatever cannot be read is as if nothing had been
+    # saved: the route then keeps the weights that it has, instead of no release working at all.
     try:
         noted: Any = json.loads(_annotations_of(route).get(SAVED_WEIGHTS, "{}"))
     except (ValueError, RecursionError):

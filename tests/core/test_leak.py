@@ -17,7 +17,9 @@ from canary.core.analysis.state import restore_pool, store_pool
 from canary.core.increments import Side
 from canary.core.pools.detector import DetectorState, PoolPolicy, fold_samples
 from canary.core.pools.samples import PoolReading, PoolSample, PoolSeries, build_pool_samples
+from canary.core.pools.share_test import ShareBet
 from canary.core.pools.verdict import assess_pools
+from canary.core.pools.window import SlidingWindow, estimate_leak_rate
 from canary.core.rounds import Rounds
 from canary.core.sampling import PoolAnswers, sample_pool
 from canary.core.series import FoundSeries, Series
@@ -487,3 +489,32 @@ def test_q04_an_unlimited_pool_has_no_share(hold: list[float] | None, verdict: V
     result = analyze_pool(metric, (Samples(rounds, 0.0, {}), pool), None, given, ())
     assert result.step is verdict
     assert ("unlimited" in result.status.message) is (verdict is Verdict.NO_DATA)
+
+
+def test_a_steady_leak_is_measured_as_in_the_example_of_the_window() -> None:
+    """A pool of 20, 10 in use by 20 requests/s, and one lost every 100 s."""
+    window = SlidingWindow("c", first=0.0)
+    for number in range(1, 121):
+        in_use = 10.0 + number / 20
+        reading = PoolReading("c", Side.CANARY, 5.0, in_use, maximum=20.0, held=50.0)
+        window = window.read(reading, 100.0, 30.0)
+    whole, old, new = (
+        window.estimate_leak(*part).residual  # type: ignore[union-attr]
+        for part in ((20,), (10, 10), (10,))
+    )
+    assert (whole, old, new) == pytest.approx((3.0, 1.5, 4.5), abs=0.03)
+    rate = estimate_leak_rate(window)
+    assert (rate.requests_per_leak, rate.empty_in) == pytest.approx((2000, 400))
+
+
+@pytest.mark.parametrize(("share", "minutes"), [(0.25, 12), (0.15, 41), (0.12, None)])
+def test_a_share_of_connections_is_found_as_soon_as_the_example_says(
+    share: float, minutes: int | None
+) -> None:
+    """At 10 % of the requests; up to 12.2 % of the connections are tolerated."""
+    bet, found = ShareBet(), None
+    for minute in range(1, 241):
+        bet = bet.plus(60.0, (share, 1 - share), (60.0, 540.0), 60.0)
+        if found is None and bet.evidence >= 100:
+            found = minute
+    assert found == minutes

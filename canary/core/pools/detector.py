@@ -46,6 +46,8 @@ class PoolPolicy:
     window: float = 600.0
     warm_up: float = 60.0
     false_positive_rate: float = 0.01
+    # There is a new estimate per block and pool: 4 standard errors of a normal number are exceeded
+    # by chance once in 30,000 estimates, which is 10 days of one pool at 30 s per block.
     noise: float = 4.0
     short_noise: float = 6.0
 
@@ -104,6 +106,8 @@ def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -
     stable = [r for r in sample.readings if r.side is Side.STABLE]
     shared = any(_is_saturated(r, policy) or _has_waiters(r) for r in stable)
     block = policy.window / BLOCKS
+    # Stable's pods are averaged, because they only show what load does to any pod. The canary's are
+    # not: one leaking pod in ten would be a tenth of its size.
     calm = state.stable
     if stable:
         calm = calm.read(
@@ -114,11 +118,14 @@ def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -
         )
     known = {t.name: t for t in state.tracks}
     tracks = [known.get(r.pod, SlidingWindow(r.pod, first=sample.time)) for r in canary]
+    # A pool that opens its connections in the warm-up rises as a leak does, so those readings are
+    # left out; `first` is kept, so the warm-up of each pod runs on its own.
     warm = [
         (track, r)
         for track, r in zip(tracks, canary, strict=True)
         if sample.time - track.first >= policy.warm_up
     ]
+    # Requests are counted per side and not per pod; the router spreads them evenly enough.
     requests = sample.canary_requests / len(canary) if canary else 0.0
     fresh = {t.name: t for t in tracks} | {
         t.name: _count_shortage(
@@ -129,7 +136,11 @@ def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -
     served = sample.canary_requests > 0 or any(r.held for _, r in warm)
     seconds = max((r.seconds for _, r in warm), default=0.0)
     fresh = {name: replace(t, last=sample.time) for name, t in fresh.items()}
+    # A pod that has been gone for a window says nothing any more. A crash loop gives every attempt
+    # a new name, and the state in the status must not grow with them.
     recent = sample.time - policy.window
+    # Samples between two scrapes have no requests, yet their time counts once the next scrape has
+    # some; at most a minute of it, because nobody knows what a longer gap held.
     after = replace(
         state,
         tracks=tuple(t for t in (known | fresh).values() if t.last >= recent),
@@ -150,6 +161,7 @@ def _add_reading(
     requests: float,
 ) -> SlidingWindow:
     grown = track.read(reading, requests, policy.window / BLOCKS)
+    # Estimates only change when a block closes. In between the time counted so far is kept.
     leaking = grown.leaking
     if grown.closed:
         leaks = _leaks_over_window(grown, stable, policy) or _leaks_fast(grown, stable, policy)
@@ -180,6 +192,7 @@ def _leaks_over_window(track: SlidingWindow, stable: SlidingWindow, policy: Pool
     the newest quarter of the window has not lost more than those.
     """
     count = len(track.blocks)
+    # Half a window is enough: it is as long as the longest legitimate hold (see `PoolPolicy`).
     mine = track.estimate_leak(count) if count >= BLOCKS // 2 else None
     if mine is None or track.floor(BLOCKS // 4) <= policy.leak_connections:
         return False
@@ -190,6 +203,8 @@ def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy)
     """Return whether the pool leaks so fast that it is full within four more short stretches."""
     if not track.maximum:
         return False
+    # A pool of 10 that loses a connection every 20 s is full long before half a window of 600 s
+    # has passed. The price of a short look is a larger error, hence `short_noise`.
     room = policy.limit * track.maximum - track.in_use
     for count in SHORT:
         new, old = track.estimate_leak(count), track.estimate_leak(count, count)
@@ -207,6 +222,8 @@ def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy)
 def _exceeds_noise(
     mine: WindowEstimate, stable: WindowEstimate | None, policy: PoolPolicy, noise: float
 ) -> bool:
+    # What stable holds as well is the service's way of working (a job with a connection of its
+    # own). A negative residual of stable is noise and must not count against the canary.
     error = max(mine.error, stable.error if stable else 0.0)
     bound = max(policy.leak_connections, noise * error)
     return mine.residual - max(stable.residual if stable else 0.0, 0.0) > bound
@@ -216,6 +233,8 @@ def _latch_failure(
     state: DetectorState, policy: PoolPolicy, time: float, fresh: Mapping[str, SlidingWindow]
 ) -> DetectorState:
     """Return the state with the first failure, if any; not for trouble that stable shares."""
+    # A full pool comes first: it is the harm itself, whatever caused it. The share test comes last,
+    # because it knows least: it only runs where hold times are not exported.
     for track in fresh.values():
         if track.over >= 2 and not state.shared:  # noqa: PLR2004  # one sample may be chance
             return _build_failure(state, track, time, *_describe_full_pool(track))
@@ -300,6 +319,8 @@ def _update_bet(
 
 
 def _hoards_connections(state: DetectorState, track: SlidingWindow, policy: PoolPolicy) -> bool:
+    # More connections than its share may be a slower version. Only a leak also raises the floor: a
+    # lost connection is in use even in the quietest moment.
     half = BLOCKS // 2
     rise = track.floor(half) - track.floor(half, half)
     full = len(track.blocks) == BLOCKS

@@ -1,4 +1,9 @@
-"""Builds the samples of connection pools: one reading per pod and pool in each round."""
+"""Builds the samples of connection pools: one reading per pod and pool in each round.
+
+Example: a pod is read at 0, 5 and 20 s (two scrapes failed), with 8 connections in use at 20 s and
+a hold counter that rose by 105 s. The reading of 20 s covers 15 s, in which 105/15 = 7 connections
+on average were returned. A hold counter that fell was reset by a restart, so its new value counts.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,6 +108,8 @@ def build_pool_samples(
     for time, reading in _read_pools(pools):
         if time in by_time:
             by_time[time].append(reading)
+    # Rounds without readings are kept: a pool that is silent under traffic must not look as if
+    # there had been no traffic either.
     ticks = {tick.end: tick for tick in requests}
     return tuple(
         PoolSample(
@@ -162,6 +169,7 @@ class _SeriesByLabels:
             self._found.setdefault(tuple(sorted(one.labels)), {})[_label_key(one)] = one
 
     def of(self, pool: Series) -> Series | None:
+        # Labels with other values mean another pool. Fewer labels mean a number for several pools.
         own = [
             found
             for names, by_values in self._found.items()
@@ -176,6 +184,7 @@ def _points_by_time(series: Series | None) -> dict[float, float]:
 
 
 def _count_increases(series: Sequence[Series]) -> dict[tuple[Labels, float], float]:
+    # As Prometheus' `increase` does: after a restart the counter begins again at 0.
     return {
         (_label_key(one), time): value - before if value >= before else value
         for one in series

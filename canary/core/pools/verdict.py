@@ -1,4 +1,10 @@
-"""Computes the verdict on the pools, with its figures, from the state of the detector."""
+"""Computes the verdict on the pools, with its figures, from the state of the detector.
+
+Example with a window of 600 s: once the pools were read under traffic a step may pass. The
+promotion may pass after 1,200 s under traffic, because a leak that began late in the first window
+is only visible over a whole one. A pool that does not return 3.2 connections, where 3 are allowed,
+keeps both from passing before the detector is sure enough to fail the canary.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +15,7 @@ from canary.text.format import human_duration
 
 @dataclass(frozen=True, slots=True)
 class PoolAssessment:
-    """The verdict on the pools; shares are 0–1, connections are numbers, times are seconds.
+    """The verdict on the pools; connections are numbers, times are seconds.
 
     `leak_connections` is the number that the worst canary pool does not return (None: too early to
     know); `requests_per_leak` and `empty_in` are None if nothing leaks or the rate is unknown.
@@ -19,9 +25,7 @@ class PoolAssessment:
     step_pass: bool
     final_pass: bool
     stable_unhealthy: bool
-    canary_share: float | None
     leak_connections: float | None
-    stable_connections: float | None
     requests_per_leak: float | None
     empty_in: float | None
     evidence: float
@@ -41,23 +45,22 @@ def assess_pools(state: DetectorState, policy: PoolPolicy) -> PoolAssessment:
     """
     worst = max(state.tracks, key=_unreturned_connections, default=None)
     lost = estimate_leak_rate(worst) if worst is not None and _is_leaking(worst, policy) else None
+    # Anything that looks wrong now keeps the verdict from passing, long before it fails: `over`,
+    # `waiting` and `leaking` count what has lasted too short a time so far.
     clean = (
         state.failure is None
         and not state.shared
         and lost is None
         and all(not (t.over or t.waiting or t.leaking) for t in state.tracks)
     )
-    shares = [t.in_use / t.maximum for t in state.tracks if t.maximum]
     return PoolAssessment(
         failure=state.failure,
         step_pass=clean and state.covered > 0,
         final_pass=clean and state.covered >= 2 * policy.window,
         stable_unhealthy=state.shared,
-        canary_share=max(shares, default=None),
         leak_connections=_unreturned_connections(worst)
         if worst is not None and worst.blocks
         else None,
-        stable_connections=_unreturned_connections(state.stable) if state.stable.blocks else None,
         requests_per_leak=None if lost is None else lost.requests_per_leak,
         empty_in=None if lost is None else lost.empty_in,
         evidence=state.bet.evidence,
@@ -85,6 +88,7 @@ def _describe_pools(
         return "stable's own pools are short of connections too, so the canary cannot be judged"
     if lost is not None:
         return f"{worst.name} {lost.sentence}"
+    # Users wait at the fullest pool, however empty the others are.
     fullest = max(state.tracks, key=lambda t: t.in_use)
     of = f" of {fullest.maximum:.0f}" if fullest.maximum else ""
     left = max(2 * policy.window - state.covered, 0.0)

@@ -2,6 +2,12 @@
 
 Example, a window of 600 s: 20 blocks of 30 s. A block closes with the first sample at or after its
 30 s, so a block may be longer, and the state of a pool never has more than 21 blocks.
+
+A pool of 20 connections at 20 requests/s, of which requests use 10, loses one every 100 s. After
+600 s the average of 13.0 in use less 10 returned are 3.0 lost (those at the middle of the window),
+with a standard error of √(10/120) = 0.29; 1.5 in the older half and 4.5 in the newer one. The slope
+is (4.5 − 1.5)/300 = 0.01 per second, so 1 connection per 20/0.01 = 2,000 requests; the 4 that are
+left are gone in 4/0.01 = 400 s.
 """
 
 import math
@@ -82,6 +88,8 @@ class SlidingWindow:
         self, reading: PoolReading, requests: float, block: float, spread: float = 0.0
     ) -> "SlidingWindow":
         """Add one reading; the open block closes once it is `block` seconds long."""
+        # Blocks end with samples and not at fixed times, so that a scrape never has to be divided:
+        # in use and returned would otherwise not cover the same time.
         grown = self.open.plus(reading, requests, spread)
         closes = grown.seconds >= block
         return replace(
@@ -131,6 +139,9 @@ def _estimate_window(blocks: tuple[Block, ...]) -> WindowEstimate:
     seconds = sum(b.seconds for b in blocks)
     explained = sum(b.held for b in blocks) / seconds
     residual = (sum(b.used for b in blocks) / seconds) - explained
+    # Connections taken independently of each other are Poisson in number, so one sample has the
+    # variance of its mean. The larger of both errors counts: stable's pods know of jobs of minutes,
+    # and one stable pod (or none) has no variance between pods at all.
     poisson = max(explained, 0.0) / sum(b.samples for b in blocks)
     error = math.sqrt(max(poisson, sum(b.spread for b in blocks) / seconds**2))
     return WindowEstimate(seconds, residual, error, sum(b.requests for b in blocks))
@@ -152,6 +163,7 @@ def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
     """
     slope = track.slope()
     look = track.estimate_leak(len(track.blocks))
+    # Connections may be lost at once and no more after that: they are reported without a rate.
     if slope <= 0 or look is None:
         held = look.residual if look else 0.0
         return LeakRate(None, None, f"has {held:.1f} connections that it does not return")
