@@ -2,7 +2,7 @@
 
 from canary.core.plan import Action, ActResult, Plan, RemoveFinalizer, RestoreRoute, SetWeight
 from canary.core.snapshot import ReleaseResource
-from canary.errors import TransientError
+from canary.errors import TransientError, drop_frames
 from canary.interfaces import World
 
 
@@ -13,7 +13,7 @@ def act(world: World, resource: ReleaseResource, plan: Plan) -> ActResult:
         try:
             _apply_action(world, resource, action)
         except TransientError as error:
-            return ActResult(tuple(carried_out), error)
+            return ActResult(tuple(carried_out), drop_frames(error))
         carried_out.append(action)
     return ActResult(tuple(carried_out))
 

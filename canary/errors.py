@@ -1,6 +1,9 @@
 """Error types by how to react to them, and the exit codes, which are part of the public API."""
 
 from enum import IntEnum
+from typing import TypeVar
+
+_E = TypeVar("_E", bound=BaseException)
 
 
 class ExitCode(IntEnum):
@@ -56,6 +59,21 @@ class NotFoundError(PermanentError):
 
 class ConflictError(TransientError):
     """A compare-and-swap failed because another client wrote; the next reconcile reads again."""
+
+
+def drop_frames(error: _E) -> _E:
+    """Return the error after removing its traceback and those of its causes.
+
+    For errors that are expected and kept, in a result or by a library (tenacity). A traceback keeps
+    every function that was running with all its values, such as a release and its samples. If one
+    of the values refers to the error, all of them stay until the garbage collector's next run.
+    """
+    chain: list[BaseException] = [error]
+    for one in chain:
+        one.__traceback__ = None
+        causes = (one.__cause__, one.__context__)
+        chain += [cause for cause in causes if cause is not None and cause not in chain]
+    return error
 
 
 def install_command(extra: str) -> str:

@@ -25,7 +25,7 @@ Row = tuple[Table, int, str]
 
 AT_REST = Table(
     "At rest",
-    "releases|CPU|memory|threads, files|reads, writes, lease per min|queries|"
+    "releases|CPU|memory|threads, files|reads, writes, lease per min|queries|reconciles per min|"
     "new at rest after the last is ready|restart: ready|restart: all reconciled|load average",
 )
 IN_FLIGHT = Table(
@@ -74,7 +74,8 @@ class AtRest:
             f"{self.releases:,}|{_share(used.cpu / self.seconds)}|{_memory(self.resources)} "
             f"(restarted: {_memory(self.started)})|"
             f"{self.resources.threads}, {self.resources.files}|{requests}|{used.queries:.0f}|"
-            f"{new}|{self.ready:.1f} s|{self.reconciled:.1f} s|{self.load:.0f}"
+            f"{used.passes * per:.0f}|{new}|{self.ready:.1f} s|{self.reconciled:.1f} s|"
+            f"{self.load:.0f}"
         )
         yield AT_REST, self.releases, cells
 

@@ -36,7 +36,8 @@ class CachedObjects:
         for cache in caches:
             self._caches.setdefault(cache.scope.kind, []).append(cache)
         self._timing = timing or SystemTiming()
-        self._absent: dict[Kind, tuple[float, NotFoundError]] = {}
+        self._absent: dict[Kind, tuple[float, str]] = {}
+        """Until when a kind is not listed again, and the error's message."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return the object, or None when it does not exist."""
@@ -48,13 +49,13 @@ class CachedObjects:
         """Return all objects with these labels."""
         for cache in self._covering(kind, namespace, labels):
             return cache.list(namespace, labels)
-        until, error = self._absent.get(kind, (0.0, None))
-        if error is not None and self._timing.now() < until:
-            raise NotFoundError(str(error))
+        until, message = self._absent.get(kind, (0.0, ""))
+        if message and self._timing.now() < until:
+            raise NotFoundError(message)
         try:
             return self._server.list(kind, namespace, labels)
-        except NotFoundError as fresh:
-            self._absent[kind] = self._timing.now() + ABSENT_FOR, fresh
+        except NotFoundError as error:
+            self._absent[kind] = self._timing.now() + ABSENT_FOR, str(error)
             raise
 
     def owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:

@@ -14,6 +14,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from canary.errors import CanaryError, drop_frames
 from canary.kube.api_errors import (
     ApiOperation,
     ApiResponse,
@@ -78,7 +79,10 @@ class Caller:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._attempt, operation, request, accept)
+        try:
+            return retrying(self._attempt, operation, request, accept)
+        except CanaryError as error:
+            raise drop_frames(error) from error.__cause__
 
     def stream(self, operation: ApiOperation, request: ApiRequest) -> ResponseStream:
         """Open a streaming response, with one attempt: its reader retries with its own backoff."""

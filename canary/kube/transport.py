@@ -24,7 +24,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3 import exceptions as http_errors
 
 from canary import __version__
-from canary.errors import CanaryError, PermanentError, UsageError
+from canary.errors import CanaryError, PermanentError, UsageError, drop_frames
 from canary.kube.api_errors import (
     ApiOperation,
     ApiResponse,
@@ -185,7 +185,7 @@ class Transport:
                 preload_content=False,
             )
         except (http_errors.HTTPError, OSError, ApiException) as error:
-            raise self._translate_error(error) from error
+            raise self._translate_error(error) from drop_frames(error)
         except ConfigException as error:
             raise UnreachableError(f"cannot read the credentials: {error}") from error
         return answer

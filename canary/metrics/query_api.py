@@ -3,6 +3,7 @@
 One client for instant and range queries. Errors are classified by cause: the server, or this query.
 """
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from tenacity import (
 from urllib3.util.retry import Retry
 
 from canary.core.increments import Grid
-from canary.errors import CanaryError
+from canary.errors import CanaryError, drop_frames
 from canary.http.addresses import EVERYWHERE, AddressRules
 from canary.http.client import (
     AnswerTimeoutError,
@@ -171,7 +172,10 @@ class PrometheusClient:
             sleep=sleep_using_event(self._closing),
             reraise=True,
         )
-        rows: list[Row] = retrying(self._once, call)
+        try:
+            rows: list[Row] = retrying(self._once, call)
+        except QueryError as error:
+            raise drop_frames(error) from error.__cause__
         return rows
 
     def _once(self, call: Callable[[], Any]) -> list[Row]:
@@ -240,7 +244,8 @@ class DecodedResponse(requests.Response):
         _check(response, envelope)
         data = envelope.get("data") if envelope else None
         rows = data.get("result") if isinstance(data, dict) else None
-        decoded = [_row(one) for one in rows] if isinstance(rows, list) else None
+        known = (one if isinstance(one, Row) else None for one in rows or ())
+        decoded = list(known) if isinstance(rows, list) else None
         self._envelope = {"data": {"result": decoded}}
 
     def json(self, **_: object) -> object:
@@ -248,15 +253,23 @@ class DecodedResponse(requests.Response):
         return self._envelope
 
 
-def _row(row: Any) -> Row | None:  # noqa: ANN401 - whatever JSON holds
-    """Parse a row; None if it is not a series."""
+def _decode_series(found: dict[str, Any]) -> "Row | dict[str, Any]":
+    """Return the row of a JSON object that is a series, and any other object as it is.
+
+    Called by the decoder for each object, so that the texts of one series are freed before the next
+    is decoded: those of all series take more memory than the rows.
+    """
+    labels = found.get("metric")
+    if not isinstance(labels, dict):  # labels' values are texts, so no labels look like a series
+        return found
+    if "histogram" in found or "histograms" in found:
+        return Row(labels, (), histogram=True)
     try:
-        if "histogram" in row or "histograms" in row:
-            return Row(row["metric"], (), histogram=True)
-        times, values = zip(*(row["values"] if "values" in row else [row["value"]]), strict=True)
-        return Row(row["metric"], tuple(zip(map(float, times), map(float, values), strict=True)))
+        samples = found["values"] if "values" in found else [found["value"]]
+        times, values = zip(*samples, strict=True)
+        return Row(labels, tuple(zip(map(float, times), map(float, values), strict=True)))
     except (TypeError, ValueError, KeyError):
-        return None
+        return found
 
 
 def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> None:
@@ -304,7 +317,7 @@ def http_date(headers: Mapping[str, str]) -> float | None:
 
 def _json(response: requests.Response) -> dict[str, Any] | None:
     try:
-        envelope = response.json()
+        envelope = json.loads(response.content, object_hook=_decode_series)
     except (ValueError, RecursionError):  # a megabyte of opening brackets
         return None
     return envelope if isinstance(envelope, dict) else None

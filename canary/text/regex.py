@@ -48,7 +48,7 @@ def full_match(pattern: str, text: str) -> bool:
     return _match_uncached(pattern, text)
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def _match_cached(pattern: str, text: str) -> bool:
     return _match_uncached(pattern, text)
 

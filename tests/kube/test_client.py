@@ -1,5 +1,8 @@
 """The client against a server that misbehaves."""
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -328,6 +331,37 @@ def test_nobody_listens() -> None:
     ):
         create(client)
     assert len(timing.waits) == 2
+
+
+class Values:
+    """What a function holds that sends a request."""
+
+
+def hold_during(call: Callable[[], object]) -> "weakref.ref[Values]":
+    """Hold something while the call fails; return whether that is still there."""
+    held = Values()
+    with contextlib.suppress(CanaryError):
+        call()
+    return weakref.ref(held)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([send_answer(404)], id="refused"),
+        pytest.param([send_answer(503)] * 3, id="refused three times"),
+        pytest.param([reset_connection] * 3, id="the connection is lost"),
+    ],
+)
+def test_a_failed_request_keeps_nothing_of_who_sent_it(start: Start, answers: list[Any]) -> None:
+    """A reconcile holds a release and all its samples: thousands of requests fail in an outage."""
+    client, _ = start(*answers)
+    gc.collect()
+    gc.disable()
+    try:
+        assert hold_during(lambda: get(client))() is None
+    finally:
+        gc.enable()
 
 
 def test_new_token(start: Start) -> None:

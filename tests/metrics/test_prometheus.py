@@ -3,9 +3,11 @@
 import contextlib
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ from canary.core.series import (
 from canary.metrics.circuit_breaker import CircuitBreaker
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
 from canary.metrics.promql import literal, one_of, promql
+from canary.metrics.query_api import DecodedResponse
 from tests.http_server import HttpServer, Reply
 
 QUERY = SeriesQuery(
@@ -253,6 +256,29 @@ def test_points_that_are_no_numbers_are_absent(server, ask):
     """The other points stay."""
     server.answer = lambda _: matrix(({"pod": "a"}, [[100, "NaN"], [101, "2"]]))
     assert ask() == FoundSeries((Series({"pod": "a"}, ((101.0, 2.0),)),))
+
+
+def test_labels_that_are_called_like_the_fields_of_a_series_are_labels(server, ask):
+    """Users choose the names."""
+    labels = {"metric": "m", "values": "v", "value": "1", "histogram": "h"}
+    server.answer = lambda _: matrix((labels, [[100, "5"]]))
+    assert ask() == FoundSeries((Series(labels, ((100.0, 5.0),)),))
+
+
+def test_the_text_of_one_series_is_freed_before_the_next_is_decoded():
+    """The texts of all series take more memory than their numbers, at each scrape interval."""
+    points = [[1_800_000_000.123 + 5 * number, f"{number}.25"] for number in range(200)]
+    reply = matrix(*(({"pod": f"auth-{number}"}, points) for number in range(100)))
+    response = requests.Response()
+    response._content, response.status_code = reply.body, 200
+    tracemalloc.start()
+    try:
+        decoded = DecodedResponse(response)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(decoded.json()["data"]["result"]) == 100
+    assert peak < 1.6 * held
 
 
 def test_long_ranges_are_cut_into_slices_that_prometheus_accepts(server, ask):
