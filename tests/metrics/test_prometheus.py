@@ -150,49 +150,92 @@ def test_a_failure_is_a_value_with_a_sentence(server, ask, reply, kind, words):
     assert words in answer.why
 
 
-MIMIR_CHUNKS = (
-    "the query exceeded the maximum number of chunks (limit: 2000000 chunks) "
-    "(err-mimir-max-chunks-per-query)"
+THANOS_STORE = (
+    'receive series from Addr: 10.0.0.7:10901 LabelSets: {replica="a"} MinTime: 1730222825216 '
+    "MaxTime: 1731412800000: rpc error: code = Unavailable desc = connection refused"
 )
-THANOS_STORE = "receive series from Addr: store-2:10901: rpc error: code = Unavailable"
+MIMIR_ADVICE = (
+    "Consider reducing the time range and/or number of series selected by the query. One way to "
+    "reduce the number of selected series is to add more label matchers to the query. Otherwise, "
+    "to adjust the related per-tenant limit, configure -querier.max-fetched-chunks-per-query, or "
+    "contact your service administrator."
+)
+MIMIR_CHUNKS = (
+    "the query exceeded the maximum number of chunks (limit: 2 chunks) "
+    f"(err-mimir-max-chunks-per-query). {MIMIR_ADVICE}"
+)
+ONE_SERIES = ({"pod": "a"}, [[100, "1"]])
+
+
+def failed(status: int, error_type: str, text: str) -> Reply:
+    """An error, in the envelope of Prometheus' HTTP API."""
+    body = {"status": "error", "errorType": error_type, "error": text}
+    return Reply(json.dumps(body).encode(), status, JSON)
 
 
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
         pytest.param(
-            matrix(({"pod": "a"}, [[100, "1"]]), warnings=[THANOS_STORE]),
-            NoData, "a partial answer: receive series from",
+            matrix(ONE_SERIES, warnings=[THANOS_STORE]),
+            NoData, "a partial answer: receive series from Addr: 10.0.0.7:10901",
             id="Thanos, a store is away, partial_response=true (its default)",
         ),
         pytest.param(
-            error(503, f"expanding series: proxy Series(): fetch series for {THANOS_STORE}"),
-            Unavailable, "HTTP 503", id="Thanos, a store is away, partial_response=false",
+            failed(422, "execution", f"expanding series: proxy Series(): {THANOS_STORE}"),
+            Unavailable, "HTTP 422: expanding series: proxy Series(): receive series",
+            id="Thanos, a store is away, partial_response=false",
         ),
         pytest.param(
-            matrix(({"pod": "a"}, [[100, "1"]]), isPartial=True,
-                   stats={"seriesFetched": "1", "executionTimeMsec": 3}),
+            failed(500, "internal", f"expanding series: {THANOS_STORE}"),
+            Unavailable, "HTTP 500: expanding series",
+            id="Thanos, a store is away, an engine that says that it was the storage",
+        ),
+        pytest.param(
+            matrix(warnings=["No StoreAPIs matched for this query"] * 2),
+            NoData, "No StoreAPIs matched for this query",
+            id="Thanos, no store has this time or these labels: a warning, nothing is missing",
+        ),
+        pytest.param(
+            matrix(ONE_SERIES, warnings=[
+                'PromQL info: metric might not be a counter, name does not end in _total: "hits"']),
+            FoundSeries, "", id="Thanos, a hint of style among the warnings",
+        ),
+        pytest.param(
+            matrix(ONE_SERIES, isPartial=True, stats={"seriesFetched": "1", "executionTimeMsec": 3}),
             NoData, "isPartial is true",
             id="VictoriaMetrics, a storage node is away",
         ),
         pytest.param(
-            error(503, "cannot fetch query results from vmstorage nodes"),
-            Unavailable, "HTTP 503", id="VictoriaMetrics with -search.denyPartialResponse",
+            failed(503, "503", "cannot fetch query results from vmstorage nodes: cannot connect"),
+            Unavailable, "HTTP 503: cannot fetch query results",
+            id="VictoriaMetrics, a storage node is away, deny_partial_response=1",
         ),
         pytest.param(
-            error(422, "cannot select more than -search.maxSamplesPerQuery=1000000000 samples"),
+            failed(422, "422", "cannot select more than -search.maxSamplesPerQuery=1000 samples"),
             Unavailable, "maxSamplesPerQuery", id="VictoriaMetrics, a query that is too large",
         ),
         pytest.param(
-            matrix(({"pod": "a"}, [[100, "1"]]), isPartial=False, stats={"seriesFetched": "1"}),
+            matrix(ONE_SERIES, isPartial=False, stats={"seriesFetched": "1"}),
             FoundSeries, "", id="VictoriaMetrics, complete",
         ),
         pytest.param(
-            error(422, MIMIR_CHUNKS), Unavailable, "err-mimir-max-chunks", id="Mimir, a limit"
+            failed(422, "execution", MIMIR_CHUNKS), Unavailable,
+            "HTTP 422: the query exceeded the maximum number of chunks (limit: 2 chunks) "
+            "(err-mimir-max-chunks-per-query)",
+            id="Mimir, a limit",
         ),
         pytest.param(
-            error(429, "too many outstanding requests"), Unavailable, "HTTP 429",
-            id="Mimir, a tenant's queue is full",
+            failed(429, "too_many_requests", "too many outstanding requests"),
+            Unavailable, "HTTP 429", id="Mimir, a tenant's queue is full",
+        ),
+        pytest.param(
+            failed(413, "too_large_entry", "the response is larger than the limit"),
+            Unavailable, "HTTP 413", id="Mimir, an answer that is too large for its own parts",
+        ),
+        pytest.param(
+            failed(503, "timeout", "the query timed out in expression evaluation"),
+            Unavailable, "HTTP 503: the query timed out", id="Mimir, a query that takes too long",
         ),
         pytest.param(
             Reply(b"no org id\n", 401), Unavailable,
@@ -200,7 +243,7 @@ THANOS_STORE = "receive series from Addr: store-2:10901: rpc error: code = Unava
             id="Mimir without X-Scope-OrgID",
         ),
         pytest.param(
-            matrix(({"pod": "a"}, [[100, "1"]]), warnings=[], infos=[
+            matrix(ONE_SERIES, warnings=[], infos=[
                 "PromQL info: metric might not be a counter, name does not end in _total"]),
             FoundSeries, "", id="Mimir, a hint of style",
         ),
@@ -209,7 +252,27 @@ THANOS_STORE = "receive series from Addr: store-2:10901: rpc error: code = Unava
 def test_the_documented_answers_of_thanos_mimir_and_victoria_metrics(
     server, ask, reply, kind, words
 ):
-    """What is incomplete is never a number, whoever says so and how."""
+    """What is incomplete is never a number, whoever says so and how.
+
+    Taken from these files:
+
+    * thanos-io/thanos, docs/components/query.md at 003eb7a, "Partial Response": `partial_response`
+      (default true) turns the error of a store into a warning with status 200, and a warning need
+      not mean that something is missing. The warnings are those of test/e2e/rule_test.go
+      and pkg/store/proxy.go (`ErrorNoStoresMatched`). pkg/api/query/v1.go answers an error of the
+      storage with `internal` (500), and any other with `execution` (422). Issue 7354: hints of the
+      PromQL engine are among the warnings.
+    * VictoriaMetrics/VictoriaMetrics, docs/victoriametrics/Cluster-VictoriaMetrics.md, "Cluster
+      availability": every partial JSON answer has `"isPartial": true`; with
+      `deny_partial_response=1` there is an error. app/vmselect/prometheus/error_response.qtpl at
+      1836c41: `errorType` is the HTTP status.
+    * grafana/mimir, pkg/api/error/error.go at 0d515d0: types of errors and their HTTP status; the
+      message of a limit is that of the tests in pkg/querier and pkg/storegateway. Mimir has no
+      partial answers.
+
+    No file was at hand for the texts of VictoriaMetrics' two errors, and of Mimir's full queue, too
+    large entry and missing tenant; only their status and envelope are documented.
+    """
     server.answer = lambda one: matrix() if "vector" in one.form["query"] else reply
     answer = ask(attempts=1)
     assert isinstance(answer, kind)
