@@ -40,6 +40,11 @@ def flickering(rate: float) -> Shape:
     return shape
 
 
+def outage_before(second: Second, _rng: np.random.Generator) -> None:
+    """Half a minute of total outage, half an hour before the release."""
+    second.stable[(second.time >= -1800) & (second.time < -1770)] = 1.0
+
+
 def _at(canary: float | None, clump: int = 1, stable: float = 0.001) -> Scenario:
     return Scenario(rps=50, stable=stable, canary=canary, clump=clump, length=3600)
 
@@ -65,6 +70,14 @@ ROWS = (
     PromotionRow("no limit, 7.5 % beside 5 %", _unlimited(0.075, 0.05), 0.01),
     PromotionRow("no limit, 0.6 % beside 0.1 %", _unlimited(0.006, 0.001), 0.01),
     PromotionRow("worse by r1, clumps of 3", _at(0.001 + R1, clump=3), 0.03, reference="2.6 %"),
+    PromotionRow(
+        "good, an outage of stable before", replace(_at(None), shapes=(outage_before,)), None
+    ),
+    PromotionRow(
+        "worse by r1, an outage of stable before",
+        replace(_at(0.001 + R1), shapes=(outage_before,)),
+        0.01,
+    ),
     PromotionRow(
         "faults of 20–60 s at 30 % every 10–20 min",
         Scenario(rps=50, length=7200, shapes=(flickering(0.3),)),

@@ -26,6 +26,8 @@ from canary.api.reasons import Verdict
 VERSION = 2
 SHARE_STAKES, RATE_STAKES, POOL_STAKES, GUARD_STAKES = 6, 5, 6, 10
 """Number of stakes of each kind of bet; their sizes are in canary/core/evidence/bet_sizes.py."""
+EVENT_PAIRS = 4
+"""Number of pairs of blocks that `LargestEvent` keeps, as in canary/core/evidence/baseline.py."""
 Numbers = tuple[float, ...]
 Count = Annotated[float, Field(ge=0)]
 
@@ -176,6 +178,22 @@ class ClumpState(StoredModel):
     """Sums over adjacent windows, as in `BaselineState`."""
 
 
+EventNumbers = Annotated[tuple[Count, ...], Field(min_length=EVENT_PAIRS, max_length=EVENT_PAIRS)]
+
+
+class LargestEvent(StoredModel):
+    """The pairs of blocks in which stable's errors differ most: see `BaselineState.squares`."""
+
+    squares: EventNumbers = (0.0,) * EVENT_PAIRS
+    rates: EventNumbers = (0.0,) * EVENT_PAIRS
+
+
+class CleanRun(StoredModel):
+    """Bad requests that the smallest regression would cause since the canary's last bad request."""
+
+    expected: Count = 0.0
+
+
 class SpreadState(StoredModel):
     """How much stable's pods and routes differ; `time` is the end of the last block (seconds)."""
 
@@ -278,6 +296,8 @@ class EvidenceParts(StoredModel):
     """None if written by an operator version that did not compare pods."""
     replacement: ReplacementState = ReplacementState()
     clumps: ClumpState = ClumpState()
+    largest_event: LargestEvent = LargestEvent()
+    clean_run: CleanRun = CleanRun()
 
     @classmethod
     def of(
@@ -310,6 +330,11 @@ class EvidenceParts(StoredModel):
         if version > 1:
             found["replacement"] = _read_fields(ReplacementState, numbers)
             found["clumps"] = _read_fields(ClumpState, numbers)
+            event = {
+                name: _read_numbers(numbers, EVENT_PAIRS) for name in LargestEvent.model_fields
+            }
+            found["largest_event"] = event
+            found["clean_run"] = _read_fields(CleanRun, numbers)
         return cls.model_validate(found)
 
     def numbers(self) -> tuple[Numbers, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -337,16 +362,16 @@ class EvidenceParts(StoredModel):
         flat += (*_list_values(self.outage), *_list_values(self.promotion), float(len(self.steps)))
         for step in self.steps:
             flat += _list_values(step)
+        event = self.largest_event
+        tail = [*_list_values(self.replacement), *_list_values(self.clumps)]
+        tail += (*event.squares, *event.rates, *_list_values(self.clean_run))
         if spread is None:
-            return (*flat, 0.0, *_list_values(self.replacement), *_list_values(self.clumps)), (
-                (),
-                (),
-            )
+            return (*flat, 0.0, *tail), ((), ())
         flat += (1.0, *_write_optional(spread.time))
         for named in (*spread.pods, *spread.routes):
             flat += (named.total, named.bad)
         pods, routes = (tuple(one.name for one in some) for some in (spread.pods, spread.routes))
-        return (*flat, *_list_values(self.replacement), *_list_values(self.clumps)), (pods, routes)
+        return (*flat, *tail), (pods, routes)
 
 
 def _read_optional(numbers: Iterator[float]) -> float | None:

@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass
 
 from canary.api import Metric, Spec
+from canary.core.evidence.baseline import Baseline
 from canary.core.evidence.policy import RatioPolicy
-from canary.core.evidence.promotion import GROSS, SMALL, Terms, rules_out
+from canary.core.evidence.promotion import CLUMP_OF_A_STEP, GROSS, SMALL, Terms, rules_out
 from canary.core.increments import Side
 from canary.core.sampling import RatioAnswers, RawAnswers, find_metric_rounds, sample_ratio
 from canary.core.series import MetricAnswer
@@ -30,6 +31,8 @@ class TrafficRate:
     bad: float = 0.0
     seconds: float = TRAFFIC_WINDOW
     """Time over which it was measured: shorter where the counters are younger."""
+    clump: float = 1.0
+    """Size of the groups in which errors come; a promotion takes so many times more requests."""
 
     @property
     def is_young(self) -> bool:
@@ -53,14 +56,21 @@ def measure_traffic(
     count = sum(tick.total(Side.STABLE) for tick in ticks)
     if seconds <= 0:
         return None
+    past = Baseline()
+    for tick in ticks:
+        if (total := tick.total(Side.STABLE)) > 0:
+            past.add(tick.end, total, tick.bad(Side.STABLE))
     return TrafficRate(
         count / seconds,
         sum(tick.bad(Side.STABLE) for tick in ticks) / count if count else 0.0,
         seconds,
+        past.clump_for_promotion(),
     )
 
 
-def requests_needed(regression: float, bad: float = 0.0, terms: Terms = SMALL) -> float:
+def requests_needed(
+    regression: float, bad: float = 0.0, terms: Terms = SMALL, clump: float = 1.0
+) -> float:
     """Return how many canary requests rule out stable's rate + `regression`.
 
     Assumes a canary exactly as good as stable. `regression` and `bad` are shares of requests
@@ -69,7 +79,7 @@ def requests_needed(regression: float, bad: float = 0.0, terms: Terms = SMALL) -
     """
 
     def enough(count: float) -> bool:
-        return rules_out(count * bad, count * (bad + regression), 1.0, MISS_PROBABILITY, terms)
+        return rules_out(count * bad, count * (bad + regression), clump, MISS_PROBABILITY, terms)
 
     low, high = 0.0, 1.0
     while not enough(high):
@@ -101,9 +111,9 @@ def forecast_release(spec: Spec, metric: Metric, traffic: TrafficRate) -> Releas
         tolerance=metric.allowed_ratio, limit=metric.absolute_limit, smallest_regression=smallest
     )
     # Every step must rule out a gross regression; the last one also the smallest regression.
-    needed = requests_needed(policy.too_bad(traffic.bad) - traffic.bad, traffic.bad)
-    gross = max(metric.absolute_limit or 0.0, 2 * traffic.bad + smallest) - traffic.bad
-    first = requests_needed(gross, traffic.bad, GROSS)
+    bad, clump = traffic.bad, traffic.clump
+    needed = requests_needed(policy.too_bad(bad) - bad, bad, SMALL, clump)
+    first = requests_needed(policy.gross_damage(bad) - bad, bad, GROSS, min(clump, CLUMP_OF_A_STEP))
     count, seconds, waits = 0.0, spec.analysis.warm_up, []
     for index, step in enumerate(spec.steps):
         rate = traffic.rate * step.weight / 100

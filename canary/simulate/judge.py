@@ -91,7 +91,7 @@ class SimulatedJudge:
                 found.append(ratio.build_ratio_result(metric, said, given, self.seen))
             else:
                 pool_policy, state, _ = self.pools[metric.name]
-                found.append(pool.build_pool_result(metric, assess_pool(state, pool_policy)))
+                found.append(pool.build_pool_result(metric, assess_pool(state, pool_policy), given))
         return replace(combine_metrics(given, found), until=now)
 
 

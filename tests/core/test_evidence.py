@@ -1,15 +1,19 @@
 """The judge in sentences: what fails, what passes, and what is no reason for either."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from canary.core.evidence import (
+    Assessment,
     EvidenceState,
     FailReason,
     Interval,
+    Judge,
     PodCount,
     RatioPolicy,
     Stratum,
@@ -17,6 +21,7 @@ from canary.core.evidence import (
     fold_intervals,
     start_after_promotion,
 )
+from canary.core.evidence.assessment import assess_judge
 
 POLICY = RatioPolicy()
 Rate = Callable[[float], float]
@@ -183,18 +188,120 @@ def test_the_next_step_needs_some_clean_requests():
     assert said(clean(115), policy).step_pass
 
 
-def test_one_burst_of_stables_does_not_hold_a_clean_canary_at_its_step():
-    """45 errors at once, minutes before the release: the next step waits, but not for thousands."""
+QUICK = RatioPolicy(warm_up=0.0, min_duration=30.0, smallest_regression=0.02)
+
+
+def clean_release(past: Mapping[int, float] = {}, blocks: int = 2000) -> Iterator[Interval]:
+    """A canary without errors at half of 50 requests/s, after ten minutes of stable's `past`.
+
+    `past` has the bad ones of 250 requests, by the block of 5 s in which they were.
+    """
+    for i in range(120):
+        yield Interval(i * 5 - 600.0, i * 5 - 595.0, 0.0, 0.0, 250.0, past.get(i, 0.0))
+    for i in range(blocks):
+        yield Interval(i * 5.0, i * 5.0 + 5, 125.0, 0.0, 125.0, 0.0)
+
+
+def time_to_pass(intervals: Iterable[Interval], policy: RatioPolicy) -> tuple[float, float]:
+    """When the next step may start, and when promotion may follow; infinite if never."""
+    judge, step = Judge(policy), math.inf
+    for interval in intervals:
+        judge.step(interval)
+        excluded = judge.promotion.gross_damage_excluded(judge.baseline, policy)
+        step = min(step, interval.end) if excluded else step
+        if judge.passing_since is not None:
+            return step, judge.passing_since
+    return step, math.inf
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        pytest.param({20: 16.0}, id="16 errors at once"),
+        pytest.param({20: 45.0}, id="45 errors at once"),
+        pytest.param(dict.fromkeys(range(20, 26), 250.0), id="half a minute of total outage"),
+        pytest.param({19: 5.0, 20: 14.0, 21: 3.0}, id="a burst over three blocks"),
+    ],
+)
+def test_one_incident_in_stables_past_does_not_hold_a_clean_canary(past: Mapping[int, float]):
+    """It says nothing about how the errors of another version would come: at most twice as long.
+
+    16 errors held the release of the quick start until its deadline, 24 times as long.
+    """
+    step, final = time_to_pass(clean_release(), QUICK)
+    held_step, held_final = time_to_pass(clean_release(past), QUICK)
+    assert held_step <= 2 * step
+    assert held_final <= 2 * final
+
+
+def test_errors_that_keep_coming_in_groups_take_at_most_eight_times_the_requests():
+    """However large the groups: a release that does not move for hours is overridden."""
+    past, policy = dict.fromkeys(range(0, 120, 10), 200.0), replace(QUICK, min_duration=0.0)
+    held, quick = time_to_pass(clean_release(past), policy), time_to_pass(clean_release(), policy)
+    assert held[0] <= 4 * quick[0] + 5
+    assert quick[1] < held[1] <= 8 * quick[1] + 5
+
+
+def test_a_canary_with_all_of_the_traffic_is_promoted_by_stables_history():
+    """One step of 100: stable has no requests any more, also after its last ten minutes."""
+
+    def everything(rate: float) -> Iterator[Interval]:
+        for i in range(120):
+            yield Interval(i * 5 - 600.0, i * 5 - 595.0, 0.0, 0.0, 250.0, 0.0)
+        for i in range(480):
+            bad = float(i % 10 == 0) if rate else 0.0
+            yield Interval(i * 5.0, i * 5.0 + 5, 250.0, bad, 0.0, 0.0)
+
     policy = RatioPolicy(warm_up=0.0)
+    assert time_to_pass(everything(0.0), policy)[1] == 1200.0
+    assert math.isinf(time_to_pass(everything(0.0), replace(policy, min_duration=2401.0))[1])
+    without_history = (one for one in everything(0.0) if one.end > 0)
+    assert math.isinf(time_to_pass(without_history, policy)[1])
 
-    def clean(requests: int) -> Iterator[Interval]:
-        for i in range(60):
-            yield Interval(i * 5 - 400.0, i * 5 - 395.0, 0.0, 0.0, 250.0, 45.0 * (i == 20))
-        for i in range(requests // 10):
-            yield Interval(i * 5.0, i * 5.0 + 5, 10.0, 0.0, 240.0, 0.0)
 
-    assert not said(clean(150), policy).step_pass
-    assert said(clean(900), policy).step_pass
+def test_four_early_errors_do_not_hold_a_canary_for_ever():
+    """Too few to fail, and evidence against the canary falls only with errors of stable."""
+
+    def release_with(errors: Sequence[int]) -> Iterator[Interval]:
+        for i in range(120):
+            yield Interval(15.0 * i - 1800, 15.0 * i - 1785, 0.0, 0.0, 750.0, 0.0)
+        for i in range(480):
+            yield Interval(15.0 * i, 15.0 * i + 15, 38.0, float(i in errors), 712.0, 0.0)
+
+    # One error in each of four adjacent windows of a pod.
+    policy, errors = RatioPolicy(), (5, 7, 9, 11)
+    judge = Judge(policy)
+    for one in itertools.islice(release_with(errors), 120 + 40):
+        judge.step(one)
+    assert judge.suspicious()
+    assert judge.failed is None
+    missing = assess_judge(judge, policy).final_missing
+    assert "because its last errors are almost enough to fail it" in missing
+    assert time_to_pass(release_with(errors), policy)[1] < 3600
+
+
+@pytest.mark.parametrize("past", [{}, {20: 16.0}, dict.fromkeys(range(0, 120, 10), 20.0)])
+@pytest.mark.parametrize("final", [False, True])
+def test_the_number_of_missing_requests_is_right(past: Mapping[int, float], final: bool):  # noqa: FBT001
+    """After so many more clean requests the verdict is Pass, and not after nine tenths of them."""
+    policy = replace(QUICK, min_duration=0.0, smallest_regression=0.002)
+
+    def assess(requests: float) -> Assessment:
+        more = [Interval(5.0, 10.0, requests, 0.0, 125.0, 0.0)] if requests else []
+        return said([*clean_release(past, blocks=1), *more], policy)
+
+    before = assess(0)
+    text = before.final_missing if final else before.step_missing
+    found = re.search(r"at least ([0-9,]+) more canary requests without an error", text)
+    if not final and not found:
+        assert before.step_pass
+        return
+    missing = int(found[1].replace(",", ""))
+    passed = [getattr(assess(missing * part), "final_pass" if final else "step_pass")
+              for part in (0.9, 1.05)]  # fmt: skip
+    assert passed == [False, True]
+    if len(past) > 1:
+        assert "because stable's errors come in groups of" in text
 
 
 def test_without_a_limit_only_the_comparison_counts():

@@ -9,7 +9,7 @@ range starts where the last one ended. The operator, `analyze`, `backtest` and `
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from canary.api import Intent, Metric, Status, Verdict
+from canary.api import Intent, Metric, Skip, Status, Verdict
 from canary.api.judge_state import (
     JudgeState,
     QueryState,
@@ -59,8 +59,18 @@ def build_input(snap: Snapshot) -> AnalysisInput | None:
         alone=status.intent is Intent.BAKE,
         weight=snap.route.weight if snap.route else None,
         step_started_at=status.step_started_at,
+        promotion_next=_is_promotion_next(snap),
         ready_since={pod.name: pod.ready_since for pod in (*stable, *canary)},
     )
+
+
+def _is_promotion_next(snap: Snapshot) -> bool:
+    """Return whether no other step follows the present one."""
+    spec, status = snap.resource.spec, snap.resource.status
+    override = None if status.release is None else status.release.override
+    skipped = override is not None and override.skip is Skip.STEPS
+    last = status.step + 1 >= len(spec.steps)
+    return status.intent is Intent.ADVANCE and (last or skipped)
 
 
 def find_judging_start(status: Status) -> float | None:
@@ -133,7 +143,12 @@ def build_failed_analysis(snap: Snapshot, error: Exception) -> AnalysisResult:
     message = f"the metrics could not be analyzed ({type(error).__name__}: {error})"[:300]
     state = UnreadableState(unreadable=message)
     return AnalysisResult(
-        Verdict.UNAVAILABLE, Verdict.UNAVAILABLE, message=message, state=state, catching_up=message
+        Verdict.UNAVAILABLE,
+        Verdict.UNAVAILABLE,
+        Verdict.UNAVAILABLE,
+        message=message,
+        state=state,
+        catching_up=message,
     )
 
 

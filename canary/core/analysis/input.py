@@ -33,6 +33,8 @@ class AnalysisInput:
     """The canary's weight (percent), as the router reports it; None if unknown."""
     step_started_at: float | None = None
     """Time at which the router confirmed that weight; None if it has not."""
+    promotion_next: bool = True
+    """Promotion follows, not another step: verdicts and messages of metrics are about promotion."""
     ready_since: Mapping[str, float | None] = field(default_factory=dict)
     """Time per pod at which it became ready; None: not ready yet. Pods of recorded series are
     absent."""
@@ -73,6 +75,14 @@ class MetricResult:
     """Requests in the intervals of this analysis; empty for gauges."""
     bad: float = 0.0
     """Number of bad requests in the verdict."""
+
+
+def select_verdict(given: AnalysisInput, step: Verdict, final: Verdict) -> Verdict:
+    """Return the verdict on what comes next: another step, or the promotion.
+
+    A promotion takes both verdicts.
+    """
+    return final if given.promotion_next and step is Verdict.PASS else step
 
 
 def explain_silence(answers: tuple[MetricAnswer, ...]) -> tuple[Verdict, str] | None:

@@ -7,7 +7,12 @@ from functools import lru_cache
 from canary.api import Metric, MetricStatus, Reason, Verdict
 from canary.api.analysis import Leak
 from canary.api.judge_state import StoredPool
-from canary.core.analysis.input import AnalysisInput, MetricResult, explain_silence
+from canary.core.analysis.input import (
+    AnalysisInput,
+    MetricResult,
+    explain_silence,
+    select_verdict,
+)
 from canary.core.analysis.state import restore_pool, restore_quiet, store_pool
 from canary.core.increments import Side, Tick
 from canary.core.pools.detector import PoolPolicy, fold_samples
@@ -41,7 +46,9 @@ def analyze_pool(
     kept = before or StoredPool()
     if read is None:  # Most reconciles have no new sample.
         said = _assess_stored(kept, policy)
-        return replace(build_pool_result(metric, said, restore_quiet(kept.quiet)), state=kept)
+        return replace(
+            build_pool_result(metric, said, given, restore_quiet(kept.quiet)), state=kept
+        )
     samples, pool = read
     state, until, quiet = restore_pool(kept), kept.until, _explain_pool_silence(pool)
     if quiet is None:
@@ -51,7 +58,7 @@ def analyze_pool(
         until = samples.rounds.end
         if _is_unlimited(pool) and not isinstance(pool.hold, FoundSeries):
             quiet = Verdict.NO_DATA, f"the pool's maximum is {UNLIMITED}"
-    result = build_pool_result(metric, assess_pools(state, policy), quiet)
+    result = build_pool_result(metric, assess_pools(state, policy), given, quiet)
     return replace(result, state=store_pool(state, until, quiet))
 
 
@@ -62,11 +69,14 @@ def _assess_stored(kept: StoredPool, policy: PoolPolicy) -> PoolAssessment:
 
 
 def build_pool_result(
-    metric: Metric, said: PoolAssessment, quiet: tuple[Verdict, str] | None = None
+    metric: Metric,
+    said: PoolAssessment,
+    given: AnalysisInput,
+    quiet: tuple[Verdict, str] | None = None,
 ) -> MetricResult:
     """Return verdicts, figures and message of one pool; `quiet` is why it has no data now."""
     step, final, why = _decide_verdicts(said, quiet)
-    status = _build_status(metric, said, final if said.final_pass else step, why)
+    status = _build_status(metric, said, select_verdict(given, step, final), why)
     return MetricResult(status, step, final, stable_unhealthy=said.stable_unhealthy)
 
 

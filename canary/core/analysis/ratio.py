@@ -6,12 +6,16 @@ from functools import lru_cache
 
 from canary.api import Metric, MetricStatus, Reason, Verdict, format_duration
 from canary.api.judge_state import EvidenceParts, RatioState
-from canary.core.analysis.input import AnalysisInput, MetricResult, explain_silence
+from canary.core.analysis.input import (
+    AnalysisInput,
+    MetricResult,
+    explain_silence,
+    select_verdict,
+)
 from canary.core.analysis.state import restore_evidence, restore_quiet, store_evidence, store_quiet
 from canary.core.evidence import (
     Assessment,
     EvidenceState,
-    FailReason,
     Interval,
     PodCount,
     RatioPolicy,
@@ -95,12 +99,10 @@ def _describe_state(
     metric: Metric, given: AnalysisInput, state: RatioState, said: Assessment
 ) -> MetricResult:
     """Return the result of a state with its assessment; the message says what counts as bad."""
-    quiet = restore_quiet(state.quiet)
-    result = replace(build_ratio_result(metric, said, given, state.seen, quiet), state=state)
-    if quiet or not result.status.canary_total:
-        return result
-    message = result.status.message + _describe_bad_requests(metric, state.bound)
-    return replace(result, status=result.status.model_copy(update={"message": message}))
+    if said.canary_total:
+        said = replace(said, sentence=said.sentence + _describe_bad(metric, state.bound))
+    result = build_ratio_result(metric, said, given, state.seen, restore_quiet(state.quiet))
+    return replace(result, state=state)
 
 
 def build_ratio_result(
@@ -116,7 +118,7 @@ def build_ratio_result(
     has no data now.
     """
     step, final, why = _decide_verdicts(said, quiet, seen, given)
-    status = _build_status(metric, said, final if said.final_pass else step, why)
+    status = _build_status(metric, said, select_verdict(given, step, final), why)
     return MetricResult(
         status,
         step,
@@ -127,7 +129,7 @@ def build_ratio_result(
     )
 
 
-def _describe_bad_requests(metric: Metric, bound: str) -> str:
+def _describe_bad(metric: Metric, bound: str) -> str:
     """Describe bad requests that are not server errors: client errors or slow requests."""
     if metric.client_errors is not None:
         return " (bad: answered with a client error, 4xx)"
@@ -184,11 +186,14 @@ def _count_per_pod(increments: Sequence[Increment]) -> tuple[PodCount, ...]:
 
 
 def _decide_verdicts(
-    said: Assessment, quiet: tuple[Verdict, str] | None, seen: float | None, given: AnalysisInput
+    said: Assessment,
+    quiet: tuple[Verdict, str] | None,
+    seen: float | None,
+    given: AnalysisInput,
 ) -> tuple[Verdict, Verdict, str]:
     """Return both verdicts and the message: Fail before NoData, NoData before Pass."""
     if said.failed:
-        return Verdict.FAIL, Verdict.FAIL, _describe_failure(said)
+        return Verdict.FAIL, Verdict.FAIL, said.sentence
     if quiet is not None:
         verdict = Verdict(quiet[0])
         return verdict, verdict, quiet[1]
@@ -198,14 +203,10 @@ def _decide_verdicts(
         return Verdict.NO_DATA, Verdict.NO_DATA, why
     step = Verdict.PASS if said.step_pass else Verdict.CONTINUE
     final = Verdict.PASS if said.final_pass else Verdict.CONTINUE
-    return step, final, said.sentence
-
-
-def _describe_failure(said: Assessment) -> str:
-    if said.reason is not FailReason.CANARY_OUTAGE:
-        return said.sentence
-    stable = f"stable fails {said.stable_bad:,.0f} of {said.stable_total:,.0f}"
-    return f"{said.canary_bad:,.0f} of {said.canary_total:,.0f} canary requests are bad; {stable}"
+    missing = said.step_missing
+    if given.promotion_next:
+        missing = said.final_missing or missing
+    return step, final, "; ".join(filter(None, (said.sentence, missing)))
 
 
 def _build_status(metric: Metric, said: Assessment, verdict: Verdict, why: str) -> MetricStatus:

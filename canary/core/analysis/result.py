@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from canary.api import MetricStatus, Reason, Verdict
 from canary.api.judge_state import JudgeState, UnreadableState
-from canary.core.analysis.input import AnalysisInput, MetricResult
+from canary.core.analysis.input import AnalysisInput, MetricResult, select_verdict
 from canary.core.evidence import combine_evidence, find_worse_metrics
 
 LEAST_BAD = 5.0
@@ -37,6 +37,8 @@ class AnalysisResult:
 
     step: Verdict = Verdict.NO_DATA
     final: Verdict = Verdict.NO_DATA
+    verdict: Verdict = Verdict.NO_DATA
+    """The verdict on what comes next: another step, or the promotion."""
     reason: Reason | None = None
     """Reason of the failure."""
     message: str = ""
@@ -82,6 +84,7 @@ def combine_metrics(given: AnalysisInput, found: Sequence[MetricResult]) -> Anal
     return AnalysisResult(
         step=step,
         final=final,
+        verdict=select_verdict(given, step, final),
         reason=reason,
         message=message or _describe_furthest_metric(found, final=step is Verdict.PASS),
         stable_unhealthy=any(one.stable_unhealthy for one in found),

@@ -201,12 +201,16 @@ class Judge:
             promotion.seconds >= policy.min_duration
             and self.failed is None
             and promotion.small_regression_excluded(self.baseline, policy)
-            and self.evidence() < _SUSPICION
+            and (not self.suspicious() or promotion.recovered(self.baseline, policy))
         )
         if not passing:
             self.passing_since = None
         elif self.passing_since is None:
             self.passing_since = block.end
+
+    def suspicious(self) -> bool:
+        """Return whether there is too much evidence against the canary to promote it as it is."""
+        return self.evidence() >= _SUSPICION
 
     def evidence(self) -> float:
         """Return the e-value against "no worse than tolerated", at most 1e15.
@@ -235,6 +239,7 @@ class Judge:
             values += part.dump()
         names = self.overdispersion.names() if self.overdispersion is not None else ((), ())
         values += [*spread, *self.replacement.dump(), *self.baseline.dump_windows()]
+        values += self.promotion.dump_clean()
         windows = self.windows.state()
         if self._open is None:
             return EvidenceState(tuple(values), names, windows)
@@ -260,6 +265,7 @@ class Judge:
             self.overdispersion.load(numbers, state.names)
         self.replacement.load(numbers)
         self.baseline.load_windows(numbers)
+        self.promotion.load_clean(numbers)
 
 
 def _write_optional(value: float | None) -> tuple[float, ...]:

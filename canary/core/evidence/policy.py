@@ -75,6 +75,10 @@ class RatioPolicy:
             return stable + self.smallest_regression
         return stable + max(self.smallest_regression, (self.tolerance - 1.0) * stable)
 
+    def gross_damage(self, stable: float) -> float:
+        """Return the rate that the next step must exclude, given stable's rate."""
+        return max(_GROSS_RATIO * stable + self.smallest_regression, self.unhealthy)
+
     def after_promotion(self) -> Self:
         """Return the policy without stable: the version fails at three times its past rate."""
         return replace(
@@ -86,6 +90,7 @@ class RatioPolicy:
         )
 
 
+_GROSS_RATIO = 2.0
 _AT_LEAST = {
     "tolerance": 1.0,
     "tolerated_incident": 0.0,
@@ -164,3 +169,7 @@ class Assessment:
     ratio_high: float | None
     """Upper bound of the ratio; None if unbounded."""
     sentence: str
+    step_missing: str = ""
+    """What the next step still takes; empty if it may start."""
+    final_missing: str = ""
+    """What promotion still takes; empty if it may follow."""

@@ -30,9 +30,9 @@ SMALL = _build_terms((0.2, 0.1), (0.2, 0.3), (0.2, 0.5), (0.2, 0.7), (0.2, 0.85)
 """For the smallest regression: a good canary may have any rate below it."""
 GROSS = _build_terms((0.7, 0.05), (0.2, 0.3), (0.1, 0.6))
 """For severe damage, of which a good canary has almost none."""
-_GROSS_RATIO = 2.0
 _LONGEST = 300.0
-_CLUMP_OF_A_STEP = 8.0
+CLUMP_OF_A_STEP = 4.0
+"""Largest clump size for the test of a step."""
 
 
 def rules_out(bad: float, expected: float, clump: float, error: float, terms: Terms) -> bool:
@@ -46,25 +46,37 @@ def rules_out(bad: float, expected: float, clump: float, error: float, terms: Te
     return top + math.log(sum(math.exp(log - top) for log in logs)) >= wanted
 
 
+def expected_needed(bad: float, clump: float, error: float, terms: Terms) -> float:
+    """Return the smallest number of expected bad requests that `rules_out`, given `bad`."""
+    low, high = 0.0, 1.0
+    while not rules_out(bad, high, clump, error, terms):
+        low, high = high, 2.0 * high
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if rules_out(bad, middle, clump, error, terms) else (middle, high)
+    return high
+
+
 class Promotion:
     """Sums over the release, without intervals in which stable itself is above its limit."""
 
-    __slots__ = ("_bad", "_gross", "_small", "seconds")
+    __slots__ = ("_bad", "_clean", "_gross", "_small", "seconds")
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._bad = 0.0
         self._small = 0.0
         self._gross = 0.0
+        self._clean = 0.0
 
     def add(self, block: Interval, baseline: Baseline, policy: RatioPolicy) -> None:
         """Add one block with canary requests (stable's requests are in `baseline`)."""
         recent, recent_bad = baseline.window(block.end, RECENT)
-        if policy.alone:
-            # Stable gets no more requests, so its last ten minutes would be empty.
-            stable = baseline.mean()
-        elif recent <= 0.0:
+        if baseline.total <= 0.0 and not policy.alone:
             return
+        if policy.alone or recent <= 0.0:
+            # Stable gets no more requests: after promotion, or at a weight of 100 %.
+            stable = baseline.mean()
         else:
             # A quarter of a standard error below, so that luck in the estimate does not pass a
             # regression.
@@ -72,11 +84,12 @@ class Promotion:
             if policy.limit is not None and block.stable_bad > policy.limit * block.stable_total:
                 return
         start, end, total, bad = block[:4]
-        gross, unhealthy = _GROSS_RATIO * stable + policy.smallest_regression, policy.unhealthy
         self.seconds += end - start if end - start < _LONGEST else _LONGEST
         self._bad += bad
-        self._small += total * policy.too_bad(stable)
-        self._gross += total * (gross if gross > unhealthy else unhealthy)
+        small = total * policy.too_bad(stable)
+        self._small += small
+        self._clean = 0.0 if bad else self._clean + small
+        self._gross += total * policy.gross_damage(stable)
 
     def small_regression_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
         """Return the result of the promotion test, after enough time under traffic."""
@@ -85,22 +98,62 @@ class Promotion:
         clump = baseline.clump_for_promotion()
         return rules_out(self._bad, self._small, clump, policy.promotion_error, SMALL)
 
+    def recovered(self, baseline: Baseline, policy: RatioPolicy) -> bool:
+        """Return whether the canary passes the promotion test on its last clean requests alone.
+
+        Evidence against the canary falls only with errors of stable. Without this test a canary
+        with four errors in its first minute, too few to fail, would wait for ever beside a stable
+        version without errors.
+        """
+        clump = baseline.clump_for_promotion()
+        return rules_out(0.0, self._clean, clump, policy.promotion_error, SMALL)
+
     def gross_damage_excluded(self, baseline: Baseline, policy: RatioPolicy) -> bool:
         """Return the result of the test before the next step: about 105 requests at a limit of 5 %.
 
-        A large burst of stable's errors raises the number of requests at most eightfold. A step is
-        less than a promotion, and people override a release that does not move for an hour.
+        A step is less than a promotion, and people override a release that does not move for an
+        hour.
         """
         if self._gross <= 0.0:
             return False
-        clump = min(baseline.clump_for_promotion(), _CLUMP_OF_A_STEP)
+        clump = min(baseline.clump_for_promotion(), CLUMP_OF_A_STEP)
         return rules_out(self._bad, self._gross, clump, policy.promotion_error, GROSS)
+
+    def missing_requests(
+        self, baseline: Baseline, policy: RatioPolicy, *, final: bool, suspicious: bool
+    ) -> float:
+        """Return how many more canary requests without an error the next test takes at least.
+
+        `final`: the promotion test instead of that of a step. `suspicious`: there is so much
+        evidence against the canary that the test starts again at its last error.
+        """
+        if baseline.total <= 0.0:
+            return math.inf
+        recent, recent_bad = baseline.window(baseline.latest(), RECENT)
+        stable = recent_bad / recent if recent > 0.0 else baseline.mean()
+        clump, error = baseline.clump_for_promotion(), policy.promotion_error
+        done, terms, each = self._small, SMALL, policy.too_bad(stable)
+        if not final:
+            done, terms, each = self._gross, GROSS, policy.gross_damage(stable)
+            clump = min(clump, CLUMP_OF_A_STEP)
+        missing = expected_needed(self._bad, clump, error, terms) - done
+        if final and suspicious:
+            missing = max(missing, expected_needed(0.0, clump, error, terms) - self._clean)
+        return max(missing, 0.0) / each
 
     def dump(self) -> list[float]:
         """Return the state as numbers."""
         return [self.seconds, self._bad, self._small, self._gross]
 
+    def dump_clean(self) -> list[float]:
+        """Return the number that is stored after all others."""
+        return [self._clean]
+
     def load(self, numbers: Iterator[float]) -> None:
         """Restore the numbers of `dump`."""
         self.seconds, self._bad, self._small = next(numbers), next(numbers), next(numbers)
         self._gross = next(numbers)
+
+    def load_clean(self, numbers: Iterator[float]) -> None:
+        """Restore the number of `dump_clean`; no number means no clean run."""
+        self._clean = next(numbers, 0.0)

@@ -27,8 +27,6 @@ SPANS = 3
 HALF = 0.5
 _LEAST_SPAN = 20.0
 """Minimum seconds of a period; shorter ones have too few scrapes."""
-_LARGEST_CLUMP = 8.0
-"""Maximum clump size, because an outage of stable says little about the canary's clumps."""
 
 
 class ReplacementTest:
@@ -61,7 +59,7 @@ class ReplacementTest:
         # A standard error below, so that luck in the estimate does not make the canary look
         # healthy.
         rate = max(policy.limit, HALF * (bad - math.sqrt(bad)) / total)
-        clump = min(baseline.clump_for_promotion(), _LARGEST_CLUMP)
+        clump = baseline.clump_for_promotion()
         return rules_out(self._bad, self._total * rate, clump, ERROR, GROSS)
 
     def dump(self) -> list[float]:

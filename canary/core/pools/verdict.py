@@ -88,6 +88,9 @@ def _describe_pools(
         return "stable's own pools are short of connections too, so the canary cannot be judged"
     if lost is not None:
         return f"{worst.name} {lost.sentence}"
+    short = next((t for t in state.tracks if t.waiting or t.over or t.leaking), None)
+    if short is not None:
+        return f"{short.name} {_describe_suspicion(short)}"
     # Users wait at the fullest pool, however empty the others are.
     fullest = max(state.tracks, key=lambda t: t.in_use)
     of = f" of {fullest.maximum:.0f}" if fullest.maximum else ""
@@ -98,3 +101,13 @@ def _describe_pools(
         else ", and no leak"
     )
     return f"at most {fullest.in_use:.0f}{of} connections in use{more}"
+
+
+def _describe_suspicion(track: SlidingWindow) -> str:
+    """Describe what is wrong with a pool for now; it fails if it stays so."""
+    if track.waiting:
+        return f"has had callers waiting for a connection for {human_duration(track.waiting)}"
+    used = f"has {track.in_use:.0f} of {track.maximum:.0f} connections in use"
+    if track.over:
+        return f"{used}, above its limit"
+    return f"{used} and may be leaking"

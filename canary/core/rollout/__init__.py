@@ -78,7 +78,7 @@ def _repair_status(snap: Snapshot) -> Snapshot:
 
 def _find_verdict(status: Status, judged: AnalysisResult) -> Verdict | None:
     """Return the verdict of this pass; without metrics, the last one; None before the first."""
-    return judged.step if judged.metrics else status.verdict
+    return judged.verdict if judged.metrics else status.verdict
 
 
 def _select_plan(context: RuleContext, request: ReleaseRequest | None) -> Plan:

@@ -35,6 +35,7 @@ from canary.core.rollout.readiness import (
 )
 from canary.core.rollout.rollback import roll_back
 from canary.core.rollout.time_limits import TimeLimit
+from canary.text.format import human_duration
 
 REASON_WITHOUT_DATA = {
     Verdict.NO_DATA: Reason.NO_DATA,
@@ -54,10 +55,13 @@ def end_inconclusive(ctx: RuleContext, reason: Reason, message: str = "") -> Pla
 
 
 def deadline_exceeded(ctx: RuleContext) -> Plan | None:
-    """End a release that exceeds its deadline as inconclusive."""
+    """End a release that exceeds its deadline as inconclusive, and say what it waited for."""
     if ctx.release.pause or not ctx.is_over(TimeLimit.RELEASE):
         return None
-    return end_inconclusive(ctx, Reason.DEADLINE_EXCEEDED)
+    message = f"The release did not end within {human_duration(ctx.spec.deadline)}."
+    if ctx.last_message:
+        message += f" It waited with the reason {ctx.status.reason}: {ctx.last_message}"
+    return end_inconclusive(ctx, Reason.DEADLINE_EXCEEDED, message)
 
 
 def promote_without_analysis(ctx: RuleContext) -> Plan | None:
