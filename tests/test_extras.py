@@ -14,6 +14,7 @@ MODULES = {
     "certifi": "certifi",
     "ast-grep-cli": "ast_grep_cli",
     "apprise": "apprise",
+    "google-auth": "google.auth",
 }
 """Modules of the distributions that only some extras have."""
 IMPORT_ALL = """

@@ -7,61 +7,43 @@ authorization server is kept until shortly before it expires, or until it is ref
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
 from canary.clock import now
-from canary.errors import CanaryError, TransientError
+from canary.errors import CanaryError
+from canary.http.addresses import EVERYWHERE, AddressRules
 from canary.http.client import HttpClient
 from canary.http.urls import basic_auth
 from canary.metrics.aws_signature import AwsKeys, SigningScope, keys_of, sign
-from canary.metrics.http_config import BasicAuth, HttpConfig, OAuth2, SigV4
+from canary.metrics.credentials import CredentialsError, Headers, Login, SentRequest
+from canary.metrics.google_login import GoogleLogin
+from canary.metrics.http_config import BasicAuth, Connection, HttpConfig, OAuth2, SigV4
 
-Headers = Mapping[str, str]
 EARLY = 10.0
 """Seconds before its end from which a token is not used, as in Go's client."""
+Connect = Callable[[str, Connection, AddressRules | None], HttpClient]
+"""Opens a client for a URL; without rules of its own those of the Prometheus hold."""
 DEFAULT_LIFETIME = 300.0
 """Seconds for which a token is kept if the answer does not say."""
 
 
-class CredentialsError(TransientError):
-    """A request cannot be logged in; the message contains no secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class SentRequest:
-    """What is signed."""
-
-    method: str
-    url: str
-    headers: Headers
-    body: bytes
-
-
-class Login(Protocol):
-    """Logs requests in, from any thread."""
-
-    def headers(self, request: SentRequest) -> Headers:
-        """Return the headers to add. Raises CredentialsError."""
-        ...
-
-    def refused(self) -> None:
-        """Note that the server answered 401."""
-        ...
-
-
-def login_of(config: HttpConfig, connect: Callable[[OAuth2], HttpClient]) -> Login:
-    """Return the login that the configuration asks for; `connect` returns a client for tokens."""
-    if config.oauth2 is not None:
-        return TokenLogin(config.oauth2, partial(connect, config.oauth2))
+def login_of(config: HttpConfig, connect: Connect) -> Login:
+    """Return the login that the configuration asks for; `connect` returns clients for tokens."""
+    if (oauth2 := config.oauth2) is not None:
+        return TokenLogin(oauth2, partial(connect, oauth2.token_url, oauth2, None))
+    if config.google_iam is not None:
+        # As Prometheus, which sends these requests by Go's default client. The token of a pod comes
+        # from a metadata server, to which no other request may go.
+        usual = Connection(proxy_from_environment=True)
+        return GoogleLogin(config.google_iam, lambda url: connect(url, usual, EVERYWHERE))
     if config.sigv4 is not None:
         return AwsLogin(config.sigv4, keys_of(config.sigv4))
     return FileLogin(config)

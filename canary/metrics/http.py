@@ -3,11 +3,10 @@
 import os
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import responses
 from io import BytesIO
-from pathlib import Path
 
 import requests
 from requests.adapters import BaseAdapter
@@ -15,8 +14,9 @@ from requests.adapters import BaseAdapter
 from canary.http.addresses import AddressRules
 from canary.http.client import HttpClient, Limits, Proxy, Tls, default_context
 from canary.http.proxies import environment_proxy, needs_proxy
-from canary.metrics.authentication import CredentialsError, SentRequest, extra_headers, login_of
-from canary.metrics.http_config import Connection, HttpConfig, OAuth2, TlsConfig
+from canary.metrics.authentication import extra_headers, login_of
+from canary.metrics.credentials import CredentialsError, SentRequest, stamp_of
+from canary.metrics.http_config import Connection, HttpConfig, TlsConfig
 
 _TOKEN_BYTES = 1 << 20
 _VERSIONS = {
@@ -98,28 +98,17 @@ class HttpAdapter(BaseAdapter):
                 self._stamp = stamp
             return self._client
 
-    def _token_client(self, oauth2: OAuth2) -> HttpClient:
+    def _token_client(
+        self, url: str, connection: Connection, rules: AddressRules | None
+    ) -> HttpClient:
         limits = Limits(self._limits.connect, self._limits.read, self._limits.whole, _TOKEN_BYTES)
-        return open_client(oauth2.token_url, oauth2, self._rules, limits)
+        return open_client(url, connection, rules or self._rules, limits)
 
 
 def open_client(url: str, config: Connection, rules: AddressRules, limits: Limits) -> HttpClient:
     """Return a client for one address. Raises CredentialsError for unreadable certificates."""
     proxy = _proxy(url, config, os.environ)
     return HttpClient(rules, limits, connections=10, tls=_tls(config.tls_config), proxy=proxy)
-
-
-def stamp_of(files: Iterable[Path]) -> tuple[object, ...]:
-    """Return a value that changes when one of the files is replaced or written."""
-    return tuple(map(_stamp, files))
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _proxy(url: str, config: Connection, environment: Mapping[str, str]) -> Proxy | None:

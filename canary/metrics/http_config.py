@@ -237,6 +237,14 @@ class SigV4(PrometheusModel):
         return self
 
 
+class GoogleIam(PrometheusModel):
+    """An access token of Google Cloud, for Managed Service for Prometheus."""
+
+    credentials_file: ConfigPath | None = None
+    """Credentials in JSON; read again when the file changes. Default: those of the environment,
+    such as the service account of the pod."""
+
+
 class HeaderValues(PrometheusModel):
     """The values of a header, from three places."""
 
@@ -248,7 +256,7 @@ class HeaderValues(PrometheusModel):
     """Files with one value each; read again for every request."""
 
 
-AUTHENTICATION = ("basic_auth", "authorization", "oauth2", "sigv4")
+AUTHENTICATION = ("basic_auth", "authorization", "oauth2", "sigv4", "google_iam")
 
 
 class HttpConfig(Connection):
@@ -262,6 +270,8 @@ class HttpConfig(Connection):
     """A token from an authorization server."""
     sigv4: SigV4 | None = None
     """A signature for AWS."""
+    google_iam: GoogleIam | None = None
+    """A token of Google Cloud; needs the extra `google`."""
     http_headers: Annotated[Mapping[HeaderName, HeaderValues], Field(max_length=50)] = Field(
         default_factory=dict
     )

@@ -24,7 +24,8 @@ from canary.api.config_file import load_config
 from canary.api.fields import Name, build_field_error
 from canary.errors import CanaryError, UsageError
 from canary.http.urls import split_url
-from canary.metrics.http import check_config, stamp_of
+from canary.metrics.credentials import stamp_of
+from canary.metrics.http import check_config
 from canary.metrics.http_config import AUTHENTICATION, Address, HttpConfig
 from canary.metrics.query_api import PrometheusOptions
 

@@ -2,14 +2,23 @@
 
 import json
 import logging
+import os
 import re
 import shutil
+import subprocess
+import sys
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from canary.errors import UsageError
 from canary.http.proxies import environment_proxy, needs_proxy
@@ -408,3 +417,130 @@ def test_the_examples_of_the_documentation_are_files_that_can_be_read(tmp_path: 
         path = tmp_path / f"{number}.yaml"
         path.write_text(block)
         assert PrometheusSources(None, path, COMMAND).select(None).url.startswith("http")
+
+
+def make_service_account(path: Path, token_url: str) -> RSAPublicKey:
+    """Write the key of a service account, as Google issues it; return its public half."""
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    path.write_text(
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "shop",
+                "private_key_id": "1",
+                "private_key": text,
+                "client_email": "canary@shop.iam.gserviceaccount.com",
+                "token_uri": token_url,
+            }
+        )
+    )
+    return key.public_key()
+
+
+def test_a_token_of_a_google_service_account(plain: str, server: HttpServer, tmp_path: Path):
+    """Signed by its key, for reading metrics; fetched once, and again when it is refused."""
+    public = make_service_account(tmp_path / "account.json", f"{server.url}/token")
+    valid = "first"
+
+    def answer(request: ReceivedRequest) -> Reply:
+        if request.path == "/token":
+            body = {"access_token": valid, "token_type": "Bearer", "expires_in": 3600}
+            return Reply(json.dumps(body).encode())
+        return forward_if(lambda one: one.headers.get("Authorization") == f"Bearer {valid}", plain)(
+            request
+        )
+
+    server.answer = answer
+    config = {"url": server.url, "google_iam": {"credentials_file": "account.json"}}
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(config))
+    options = options_of(None, tmp_path / "p.yaml")
+    assert options is not None
+    with closing(PrometheusClient(options)) as client:
+        for _ in range(2):
+            assert client.query("vector(7)")[0].points[-1][1] == 7
+        tokens = [one.form for one in server.requests if one.path == "/token"]
+        assert len(tokens) == 1
+        assert tokens[0]["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        signed, _, signature = tokens[0]["assertion"].rpartition(".")
+        public.verify(decode_part(signature), signed.encode(), PKCS1v15(), SHA256())
+        claims = json.loads(decode_part(signed.partition(".")[2]))
+        assert claims["iss"] == "canary@shop.iam.gserviceaccount.com"
+        assert claims["scope"] == "https://www.googleapis.com/auth/monitoring.read"
+        valid = "second"
+        with pytest.raises(QueryError, match="401"):
+            client.query("vector(7)")
+        assert client.query("vector(7)")[0].points[-1][1] == 7
+
+
+def decode_part(text: str) -> bytes:
+    """Decode a part of a JSON Web Token."""
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+ASK = """
+import sys
+from pathlib import Path
+from canary.metrics.options import options_of
+from canary.metrics.query_api import PrometheusClient
+print(PrometheusClient(options_of(None, Path(sys.argv[1]))).query("vector(7)")[0].points[-1][1])
+"""
+
+
+def test_the_token_of_a_pod_on_google_cloud(plain: str, server: HttpServer, tmp_path: Path):
+    """Without a file, from the metadata server, which says so in a header of its own."""
+
+    def answer(request: ReceivedRequest) -> Reply:
+        if not request.path.startswith("/computeMetadata") and request.path != "/":
+            return forward_if(
+                lambda one: one.headers.get("Authorization") == "Bearer pods-own", plain
+            )(request)
+        assert request.headers["Metadata-Flavor"] == "Google"
+        reply: object = {"access_token": "pods-own", "expires_in": 3600, "token_type": "Bearer"}
+        if "token" not in request.path:
+            reply = {"aliases": ["default"], "email": "canary@shop", "scopes": []}
+        headers = {"Metadata-Flavor": "Google", "Content-Type": "application/json"}
+        return Reply(json.dumps(reply).encode(), headers=headers)
+
+    server.answer = answer
+    path = tmp_path / "p.yaml"
+    path.write_text(yaml.safe_dump({"url": server.url, "google_iam": {}}))
+    # google-auth reads these variables when it is imported.
+    address = server.url.removeprefix("http://")
+    names = ("GCE_METADATA_HOST", "GCE_METADATA_IP")
+    environment = {**os.environ, **dict.fromkeys(names, address), "CLOUDSDK_CONFIG": "/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "7.0\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        pytest.param("{}", "with a type of service_account", id="no credentials in the file"),
+        pytest.param("", "expected credentials of Google Cloud in JSON", id="no JSON"),
+        pytest.param('{"type": "external_account"}', "expected credentials", id="incomplete"),
+        pytest.param(None, "no token from Google: .*invalid_grant", id="refused by Google"),
+    ],
+)
+def test_google_credentials_without_a_token_say_why(
+    ask, server: HttpServer, tmp_path: Path, account: str | None, words: str
+):
+    """Nothing is sent to Prometheus without a token, and no key is repeated."""
+    body = b'{"error": "invalid_grant", "error_description": "no such account"}'
+    server.answer = lambda _: Reply(body, 400, {"Content-Type": "application/json"})
+    path = tmp_path / "account.json"
+    if account is None:
+        make_service_account(path, f"{server.url}/token")
+    else:
+        path.write_text(account)
+    config = {"url": server.url, "google_iam": {"credentials_file": "account.json"}}
+    with pytest.raises(QueryError, match=words) as caught:
+        ask(config)
+    assert "PRIVATE KEY" not in str(caught.value)
+    assert all(one.path == "/token" for one in server.requests)
