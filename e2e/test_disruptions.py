@@ -62,12 +62,8 @@ def test_a_release_in_flight_costs_few_requests_and_queries(place: str):
     spent = {what: after[what] - count for what, count in before.items()}
     resting = (before["cpu"] - idle["cpu"]) / (started - began)
     share = spent["cpu"] / seconds - resting
-    note = (
-        f"{spent['requests']:g} API requests, {spent['writes']:g} of them writes; "
-        f"{spent['queries']:g} queries; {spent['passes']:g} passes; "
-        f"{share:.2%} of a core more than at rest"
-    )
-    figures = read_measurements(stage, "good, alone: what it costs", entry, note)
+    costs = {**spent, "seconds": seconds, "cpu": share, "load": os.getloadavg()[0]}
+    figures = read_measurements(stage, "good, alone: what it costs", entry, costs=costs)
     assert (figures.dropped, figures.errors) == (0, 0), stage.load.failures
     assert spent["requests"] <= MOST_REQUESTS, spent
     scrapes = seconds / SCRAPE_SECONDS

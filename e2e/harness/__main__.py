@@ -22,7 +22,7 @@ from e2e.harness.clusters import NoClusterError, cluster
 from e2e.harness.gateways import GATEWAYS, Gateway, NoGatewayError, choose
 from e2e.harness.kubectl import kubectl, now
 from e2e.harness.postgres import NAMESPACE, start_postgres
-from e2e.harness.result_table import render_table, write_table
+from e2e.harness.result_table import render_costs, render_table, write_block, write_table
 from e2e.harness.totals import PytestRun, summary
 
 os.environ.setdefault("CANARY_E2E_RUN", secrets.token_hex(2))
@@ -136,7 +136,8 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
             else []
         )
     found = render_table(figures)
-    sys.stdout.write(f"\n{found}\n{len(runs)} tests in {minutes:.1f} minutes\n")
+    costs = render_costs(figures)
+    sys.stdout.write(f"\n{found}\n{costs}\n{len(runs)} tests in {minutes:.1f} minutes\n")
     failed = [run.test for run in runs if not run.good]
     for test in failed:
         sys.stdout.write(f"failed: {test}\n")
@@ -145,6 +146,7 @@ def _run(chosen: argparse.Namespace, gateway: Gateway, figures: Path) -> int:
     if chosen.write:
         page = ROOT / "docs/benchmarks.md"
         text, some = page.read_text("utf-8"), bool(chosen.only)
+        text = write_block(text, costs, "in-flight") if costs else text
         page.write_text(write_table(text, found, gateway.marker, keep_others=some), "utf-8")
     sys.stdout.write(f"{summary(runs)}\n")
     return int(bool(failed or unused))

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import requests
@@ -43,11 +43,14 @@ class Measurements:
     sent: int = 0
     """Requests in all."""
     note: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """What the operator used, where nothing else ran: see `result_table.COSTS`."""
 
     def __str__(self) -> str:
         span = "" if self.seconds is None else f", {self.seconds:.1f} s with weight"
         reaction = "" if self.reaction is None else f", {self.reaction:.2f} s from deciding scrape"
-        note = f" ({self.note})" if self.note else ""
+        said = self.note or ", ".join(f"{what}: {value:g}" for what, value in self.costs.items())
+        note = f" ({said})" if said else ""
         return (
             f"{self.name}: {self.result}, {self.reason}{span}{reaction}, {self.errors} errors "
             f"served, {self.dropped} of {self.sent} requests dropped{note}"
@@ -64,7 +67,11 @@ def write_measurements(figures: Measurements) -> Measurements:
 
 
 def read_measurements(
-    stage: Scenario, name: str, entry: dict[str, str], note: str = ""
+    stage: Scenario,
+    name: str,
+    entry: dict[str, str],
+    note: str = "",
+    costs: Mapping[str, float] | None = None,
 ) -> Measurements:
     """The figures of a stage's release that has ended."""
     film, load = stage.film, stage.load
@@ -87,6 +94,7 @@ def read_measurements(
         dropped=sum(not served(one) and one.status != OWN_FLAW for one in load.failures),
         sent=load.sent,
         note=note,
+        costs=dict(costs or {}),
     )
     return write_measurements(figures)
 

@@ -52,10 +52,46 @@ HEAD = """
 |---|---|---|---|---|---|---|---|---|
 """
 
+COSTS: Mapping[str, tuple[str, str]] = {
+    "requests": ("API requests", ".0f"),
+    "writes": ("of them writes", ".0f"),
+    "queries": ("queries", ".0f"),
+    "passes": ("passes", ".0f"),
+    "seconds": ("seconds", ".0f"),
+    "cpu": ("CPU, of a core", ".2%"),
+    "load": ("load average", ".0f"),
+}
+"""Column and format of each cost. CPU is what the release adds to that at rest."""
+
+
+def render_costs(folder: Path) -> str:
+    """Markdown of what the releases cost the operator; empty if no test measured that."""
+    found = [one for one in _read_measurements(folder) if one.costs]
+    if not found:
+        return ""
+    titles = ["release", *(title for title, _ in COSTS.values())]
+    lines = [titles, ["---"] * len(titles)]
+    lines += [
+        [one.name, *(format(one.costs[name], how) for name, (_, how) in COSTS.items())]
+        for one in found
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_block(page: str, found: str, marker: str) -> str:
+    """The page with the text between the comments `MARKER:start` and `MARKER:end`."""
+    start, end = (f"<!-- {marker}:{edge} -->" for edge in ("start", "end"))
+    block = re.compile(f"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
+    return block.sub(lambda _: f"{start}\n{found}{end}", page)
+
+
+def _read_measurements(folder: Path) -> list[Measurements]:
+    return [Measurements(**json.loads(path.read_text("utf-8"))) for path in folder.glob("*.json")]
+
 
 def render_table(folder: Path) -> str:
     """Markdown of what the tests wrote into the folder."""
-    found = [Measurements(**json.loads(path.read_text("utf-8"))) for path in folder.glob("*.json")]
+    found = _read_measurements(folder)
     order = list(PEERS)
     found.sort(key=lambda one: (order.index(_kind(one)) if _kind(one) in order else -1, one.name))
     return HEAD.lstrip() + "".join(f"| {' | '.join(_row(one))} |\n" for one in found)

@@ -13,7 +13,7 @@ from e2e.harness.grafana import grafana
 from e2e.harness.load import RunningLoad
 from e2e.harness.measurements import Measurements
 from e2e.harness.recorder import ClusterRecorder, canary_weight
-from e2e.harness.result_table import HEAD, render_table, write_table
+from e2e.harness.result_table import HEAD, render_costs, render_table, write_block, write_table
 from e2e.harness.totals import PytestRun, summary
 
 
@@ -127,6 +127,20 @@ def test_a_run_of_chosen_tests_replaces_only_the_rows_that_it_measured(tmp_path)
     assert "old note" not in written
     assert written.count("5 % errors, first (new note) | RolledBack") == 1
     assert written.count("| release |") == 1
+
+
+def test_what_a_release_costs_has_a_table_of_its_own(tmp_path):
+    """Written by the command as measured, and only by a run that has measured it."""
+    good = Measurements("good", "Promoted", "Promoted")
+    (tmp_path / "good.json").write_text(json.dumps(asdict(good)))
+    assert not render_costs(tmp_path)
+    costs = {"requests": 77, "writes": 66, "queries": 45, "passes": 98, "seconds": 117.4}
+    alone = Measurements("alone", "Promoted", "Promoted", costs={**costs, "cpu": 0.007, "load": 9})
+    (tmp_path / "alone.json").write_text(json.dumps(asdict(alone)))
+    page = "a\n<!-- in-flight:start -->\nold\n<!-- in-flight:end -->\nb\n"
+    written = write_block(page, render_costs(tmp_path), "in-flight")
+    assert "| alone | 77 | 66 | 45 | 98 | 117 | 0.70% | 9 |\n<!-- in-flight:end -->\nb\n" in written
+    assert "old" not in written
 
 
 def test_the_main_run_goes_by_the_environment():
