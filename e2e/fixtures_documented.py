@@ -254,7 +254,7 @@ def ship(label: str) -> None:
     apply(GUARD.manifest(PROD), AuthService(label=label, replicas=2).deployment(PROD))
     wait_for("a canary with traffic", lambda: bool(status().get("weight")), 240)
     kubectl("-n", PROD, "annotate", "--overwrite", KIND, "auth", request("pause"))
-    wait_for("the pause", lambda: status().get("phase") == "Paused", 30)
+    wait_for("the pause", lambda: status().get("phase") == "Paused", 120)
 
 
 def operator_image() -> str:

@@ -60,6 +60,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def paused_release(workspace: Path) -> Path:
     """A release in flight that a person has paused: what most pages begin with."""
+    installed.rolled_out()  # a block before may have changed the operator
     if status().get("phase") != "Paused" or not status().get("weight"):
         ship(f"v{next(_versions)}")
     return workspace
