@@ -167,6 +167,15 @@ def _parse_scanned_files(told: str) -> tuple[int, Mapping[str, str]]:
 
 
 def _parse_findings(text: str) -> Iterator[CodeFinding]:
+    try:
+        yield from _read_findings(text)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise CanaryError(
+            f"{PROGRAM} wrote no readable findings ({type(error).__name__})"
+        ) from error
+
+
+def _read_findings(text: str) -> Iterator[CodeFinding]:
     for line in text.splitlines():
         found: Mapping[str, Any] = json.loads(line)
         start = found["range"]["start"]

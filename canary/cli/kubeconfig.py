@@ -90,7 +90,7 @@ def _read_kubeconfig(path: Path) -> Mapping[str, Any]:
         found = None if len(text) > _MAX_BYTES else yaml.safe_load(text)
     except OSError as error:
         raise PermanentError(f"cannot read the kubeconfig {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise PermanentError(f"invalid kubeconfig {path}: not YAML") from error
     if len(text) > _MAX_BYTES:
         raise PermanentError(f"invalid kubeconfig {path}: expected at most 4 MiB, found more")

@@ -95,7 +95,7 @@ class ApiResponse:
         """The `Status` object in the body; empty when the body is something else."""
         try:
             body = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
 
@@ -103,7 +103,7 @@ class ApiResponse:
         """Return the object in the body. Raises ResponseLostError when it is not an object."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             what = self.headers.get("Content-Type", "nothing")

@@ -218,7 +218,7 @@ def parse_request(text: str) -> ReleaseRequest:
             by=_optional_text(found, "by"),
             to=_optional_text(found, "to") or None,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         verbs = ", ".join(Verb)
         raise UsageError(
             f'annotation {REQUEST} is ignored: expected {{"verb": "…", "id": "…"}} '

@@ -158,10 +158,10 @@ def _find_program(name: str) -> str:
 def _parse_output(name: str, figures: Callable[[str], LoadFigures], text: str) -> LoadFigures:
     try:
         return figures(text)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = make_one_line(f"{type(error).__name__}: {error}")[:_MAX_MESSAGE]
         raise TransientError(
-            f"{name} wrote no readable summary ({type(error).__name__}: {error}): check that it "
-            "sends requests"
+            f"{name} wrote no readable summary ({why}): check that it sends requests"
         ) from error
 
 

@@ -37,13 +37,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what has been made is removed
     try:
         with cluster(), set_up(secrets.token_hex(2)) as env:
-            results = list(_try_all(env, chosen.only, chosen.jobs))
+            results = []
+            for result in _try_all(env, chosen.only, chosen.jobs):
+                results.append(result)
+                if chosen.write:  # at once: what ends the run early costs no row
+                    write_table([result])
     except NoClusterError as error:
         sys.stdout.write(f"faults skipped: {error}\n")
         return 0
     sys.stdout.write(f"\n{render_table(results)}")
-    if chosen.write:
-        write_table(results)
     return int(any(result.violations for result in results) or not results)
 
 

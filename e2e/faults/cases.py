@@ -287,7 +287,7 @@ def _wait_for_writes(operators: list, since: float) -> float:  # type: ignore[ty
     def newest() -> float:
         return max((one.api.writes[-1].at for one in operators if one.api.writes), default=0.0)
 
-    wait_for("a write of another operator", lambda: newest() > since, 60)
+    wait_for("a write of another operator", lambda: newest() > since, 180)
     return newest()
 
 
@@ -296,7 +296,7 @@ def late_write(context: FaultContext) -> str:
     context.both_have_weight()
     leader = context.leader
     leader.api.fault = fault = LateWrite(25.0)
-    assert fault.arrived.wait(60), "no write came"
+    assert fault.arrived.wait(180), "no write came"
     pause(3)
     leader.api.fault = Fault()
     status = next(
@@ -368,7 +368,7 @@ def node_deleted(context: FaultContext) -> str:
         pause(30)
     finally:
         run("START")
-    kubectl("wait", node, "--for=condition=Ready", "--timeout=90s")
+    kubectl("wait", node, "--for=condition=Ready", "--timeout=300s")
     return "the only node was lost, with stable's pods"
 
 

@@ -11,7 +11,7 @@ from e2e.faults.environment import FaultEnvironment, LoadFailures
 from e2e.faults.processes import OperatorProcess
 from e2e.faults.releases import STEPS, ReleaseUnderFault, state_of_service
 
-ENDS_WITHIN = 400.0
+ENDS_WITHIN = 900.0
 """Seconds that a release may take after the fault is over."""
 
 

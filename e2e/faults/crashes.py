@@ -13,7 +13,8 @@ from e2e.faults.processes import OperatorProcess
 from e2e.faults.proxy import Fault
 from e2e.faults.releases import ReleaseUnderFault
 
-ENDS_WITHIN = 240.0
+ENDS_WITHIN = 900.0
+"""Seconds that a release may take; on a busy machine every pod takes a minute to start."""
 LANES = 4
 """Releases side by side, each with an operator of its own."""
 
@@ -60,6 +61,8 @@ def try_crashes(case: CrashCase, env: FaultEnvironment) -> FaultResult:
     with env.load(lanes) as failures, ThreadPoolExecutor(LANES) as pool:
         runs = pool.map(lambda lane: _run_lane(case, env, lane, numbers, failures), lanes)
         found = [one for run in runs for one in run]
+    if found:
+        env.operators.keep_logs(case.name)
     happened = (
         f"{len(numbers.done)} releases, killed before write 1 to {max(numbers.done, default=0)}"
     )

@@ -95,7 +95,7 @@ class ReleaseUnderFault:
 
         self._wait_for(what, holds, seconds)
 
-    def weight_reaches(self, weight: int, seconds: float = 180.0) -> None:
+    def weight_reaches(self, weight: int, seconds: float = 400.0) -> None:
         """Wait until the canary has at least this weight."""
 
         def holds() -> bool:

@@ -10,21 +10,40 @@ import tempfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import requests
 
+from canary.access.scan import _parse_findings, _parse_scanned_files
 from canary.analyze import time_range
 from canary.analyze.matchers import parse_matchers
+from canary.analyze.samples import SkippedRows, judge_samples
+from canary.api.config_file import load_config
 from canary.api.fields import parse_duration
 from canary.api.resource import load_releases
 from canary.api.yaml_documents import read_documents
 from canary.backtest.releases_csv import parse_releases
+from canary.cli.kubeconfig import list_contexts
+from canary.core.evidence.policy import RatioPolicy
 from canary.errors import CanaryError
-from canary.loadtest.generator.request_file import read_requests
+from canary.init.migration import convert_objects
+from canary.kube.api_errors import ApiResponse
+from canary.kube.releases import parse_request
+from canary.kube.workloads import autoscaler
+from canary.kube.workloads.names import REJECTED
+from canary.kube.workloads.rejection import read_rejection
+from canary.loadtest import external_tools
+from canary.loadtest.generator.request_file import read_csv, read_requests
 from canary.loadtest.generator.text_template import parse_template
+from canary.loadtest.thresholds import LoadFigures
+from canary.metrics import authentication
 from canary.metrics.exposition import metric_names, samples
+from canary.metrics.options import PrometheusFile
+from canary.metrics.own_queries import confine
 from canary.metrics.query_api import DecodedResponse, QueryError
 from canary.metrics.selectors import parse_selector
+from canary.render import incident
+from canary.routers.split import SAVED_WEIGHTS, _read_saved
 from canary.text import sanitize
 from canary.text.regex import check_regex, full_match
 
@@ -36,6 +55,7 @@ UNITS = {
     "line breaks": "\n",
     "tabs": "\t",
     "digits": "9",
+    "a long number with a letter": "9" * 100_000 + "x",
     "letters": "a",
     "dots": ".",
     "quotes": '"',
@@ -51,6 +71,7 @@ UNITS = {
     "dashes": "-",
     "percent signs": "%",
     "nested flow": "[{a: ",
+    "nested objects": '{"a":',
     "anchors": "&a ",
     "comments": "# a\n",
     "documents": "---\n",
@@ -90,10 +111,31 @@ BAD_YAML = (
 BEGINNINGS = ("", 'a{a="', "a{")
 
 
+BAD_JSON = (
+    "opening brackets",
+    "nested objects",
+    "digits",
+    "quotes",
+    "backslashes",
+    "spaces",
+    "lone surrogates",
+    "NULs",
+)
+BAD_TEMPLATES = ("letters", "spaces", "opening braces with spaces", "closed braces", "dots")
+KINDS = {
+    **dict.fromkeys(("YAML", "release", "requests", "configuration file"), BAD_YAML),
+    "kubeconfig": ("nested flow", "anchors", "lone surrogates", "NULs"),
+    **dict.fromkeys(("k6 summary", "oha output", "ast-grep findings", "user command"), BAD_JSON),
+    **dict.fromkeys(("rejected template", "saved weights", "autoscaler note"), BAD_JSON),
+    **dict.fromkeys(("API server", "OAuth token"), BAD_JSON),
+    **dict.fromkeys(("Rollout", "Canary"), BAD_TEMPLATES),
+}
+"""Texts for parsers that take seconds for any, or whose format most are alike for; else all."""
+
+
 def texts(parser: str) -> Iterator[str]:
     """1 MiB of each kind, after each beginning that brings the parser to it."""
-    slow = parser in {"YAML", "release", "requests"}
-    for kind in BAD_YAML if slow else UNITS:
+    for kind in KINDS.get(parser, UNITS):
         for beginning in BEGINNINGS if parser in {"exposition", "selector", "matchers"} else ("",):
             yield (beginning + UNITS[kind] * (MIB // len(UNITS[kind])))[:MIB]
 
@@ -102,10 +144,56 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _requests(text: str) -> None:
-    with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
-        Path(file.name).write_bytes(_encoded(text))
-        read_requests(Path(file.name))
+def _annotated(name: str, text: str) -> dict[str, Any]:
+    return {"metadata": {"name": "a", "annotations": {name: text}}}
+
+
+def _from_file(read: Callable[[Path], object]) -> Callable[[str], object]:
+    """Return a parser of text that reads a file."""
+
+    def parse(text: str) -> object:
+        with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
+            Path(file.name).write_bytes(_encoded(text))
+            return read(Path(file.name))
+
+    return parse
+
+
+def _load_tool(name: str, figures: Callable[[str], LoadFigures]) -> Callable[[str], object]:
+    return lambda text: external_tools._parse_output(name, figures, text)  # its errors
+
+
+def _convert_rollout(text: str) -> None:
+    """Text in every field of an Argo Rollout and its template that is searched by a regex."""
+    metric = {"name": "a", "successCondition": text, "provider": {"prometheus": {"query": text}}}
+    analysis = {"templates": [{"templateName": "t"}], "args": [{"name": "a", "value": text}]}
+    strategy = {"canary": {"steps": [{"setWeight": 5}, {"pause": {"duration": text}}]}}
+    strategy["canary"]["analysis"] = analysis
+    metadata, spec = {"name": "t"}, {"metrics": [metric]}
+    objects = [
+        {"kind": "AnalysisTemplate", "metadata": metadata, "spec": spec},
+        {"kind": "Rollout", "metadata": metadata, "spec": {"strategy": strategy}},
+    ]
+    for item in objects:
+        item["apiVersion"] = "argoproj.io/v1alpha1"
+    for conversion in convert_objects(objects):
+        conversion.render()
+
+
+def _convert_canary(text: str) -> None:
+    """Text in every field of a Flagger Canary and its template that is searched by a regex."""
+    metadata = {"name": "t"}
+    metric = {"name": "a", "templateRef": {"name": "t"}, "interval": text, "query": text}
+    analysis = {"interval": text, "maxWeight": 50, "stepWeight": 10, "metrics": [metric]}
+    spec = {"targetRef": {"name": text}, "service": {"port": 80}, "analysis": analysis}
+    objects = [
+        {"kind": "MetricTemplate", "metadata": metadata, "spec": {"query": text}},
+        {"kind": "Canary", "metadata": metadata, "spec": spec},
+    ]
+    for item in objects:
+        item["apiVersion"] = "flagger.app/v1beta1"
+    for conversion in convert_objects(objects):
+        conversion.render()
 
 
 def _prometheus(text: str) -> None:
@@ -130,7 +218,27 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "time ago": lambda text: time_range.parse_time(f"-{text}", 0.0, "--start"),
     "YAML": lambda text: read_documents(_encoded(text)),
     "release": lambda text: load_releases(_encoded(text), "a.yaml"),
-    "requests": _requests,
+    "requests": _from_file(read_requests),
+    "data of requests": _from_file(read_csv),
+    "k6 summary": _load_tool("k6", external_tools.parse_k6_summary),
+    "oha output": _load_tool("oha", lambda text: external_tools.parse_oha_output(text, Any)),
+    "ast-grep findings": lambda text: list(_parse_findings(text)),
+    "ast-grep files": _parse_scanned_files,
+    "samples": _from_file(
+        lambda path: list(judge_samples(str(path), RatioPolicy(), SkippedRows()))
+    ),
+    "configuration file": _from_file(lambda path: load_config(path, PrometheusFile)),
+    "kubeconfig": _from_file(lambda path: list_contexts(str(path))),
+    "Rollout": _convert_rollout,
+    "Canary": _convert_canary,
+    "own query": lambda text: confine(text[: MIB // 8], "prod"),  # the API server takes 8 KiB
+    "user command": parse_request,
+    "rejected template": lambda text: read_rejection(_annotated(REJECTED, text)),
+    "saved weights": lambda text: _read_saved(_annotated(SAVED_WEIGHTS, text)),
+    "autoscaler note": autoscaler._read_note,  # of an annotation
+    "API server": lambda text: ApiResponse(500, {}, _encoded(text)).details,
+    "OAuth token": lambda text: authentication._token(_encoded(text), "server"),
+    "event": lambda text: incident._read_decision({"note": text}, 0.0),
     "CSV of releases": lambda text: parse_releases(text.splitlines(), "a.csv", lambda *_: 1.0),
     "regex": check_regex,
     "text for a regex": lambda text: full_match("(a|b)*(x+x+)+y", text),

@@ -81,6 +81,6 @@ def _read_note(note: str) -> dict[str, int | None]:
     """Parse the annotation; empty when a person has overwritten it."""
     try:
         found = json.loads(note)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and "set" in found else {}
