@@ -92,6 +92,18 @@ def test_every_path_in_the_architecture_page_exists():
     assert missing == []
 
 
+def test_every_module_that_the_architecture_page_names_exists():
+    """A name in backticks is a module, a package, a function or a type of this repository."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    names = set(re.findall(r"`([a-z_]{3,})`", page)) - {"kubernetes"}
+    there = {file.stem for file in _files("*.py", "canary", "tools")}
+    there |= {file.parent.name for file in _files("__init__.py", "canary")}
+    for file in _files("*.py", "canary"):
+        there |= set(_defined_names(file))
+    assert len(names) > 100
+    assert sorted(names - there) == []
+
+
 def _exists(base: str, path: str) -> bool:
     file = ROOT / base / path
     return file.exists() or file.with_suffix(".py").exists()
