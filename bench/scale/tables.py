@@ -12,6 +12,12 @@ class Table:
 
     title: str
     header: str
+    keys: int = 1
+    """How many cells tell the stages apart; they are numbers of releases."""
+
+    def key(self, cells: str) -> tuple[int, ...]:
+        """Return what tells this row's stage from others."""
+        return tuple(int(cell.replace(",", "")) for cell in cells.split("|")[: self.keys])
 
     def render(self, rows: Iterable[str]) -> Iterator[str]:
         """Yield its lines of Markdown."""
@@ -20,8 +26,8 @@ class Table:
         yield from (f"| {' | '.join(row.split('|'))} |" for row in (self.header, separator, *rows))
 
 
-Row = tuple[Table, int, str]
-"""A row: of which table, for how many releases, its cells."""
+Row = tuple[Table, str]
+"""A row: of which table, and its cells."""
 
 AT_REST = Table(
     "At rest",
@@ -33,11 +39,13 @@ IN_FLIGHT = Table(
     "in flight|of releases|CPU|memory|threads, files|reads, writes per min|"
     "queries per interval|evaluation in Prometheus per min|reconciles per min|"
     "mean wait in the queue, above 0.1 s|all have weight after|load average",
+    keys=2,
 )
 FAILING = Table(
     "All of these fail at once",
     "in flight|of releases|scrape that decides → weight 0: p50, p99, max|"
     "fault → weight 0: p50, p99, max|CPU until the last is at 0|writes|reasons|load average",
+    keys=2,
 )
 TABLES = (AT_REST, IN_FLIGHT, FAILING)
 INTERVAL = 10.0
@@ -77,7 +85,7 @@ class AtRest:
             f"{used.passes * per:.0f}|{new}|{self.ready:.1f} s|{self.reconciled:.1f} s|"
             f"{self.load:.0f}"
         )
-        yield AT_REST, self.releases, cells
+        yield AT_REST, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,38 +121,38 @@ class InFlight:
             f"{used.passes * per:.0f}|{1000 * used.waited / max(used.passes, 1):.0f} ms, "
             f"{used.slow / max(used.passes, 1):.1%}|{self.rise:.0f} s|{self.load:.0f}"
         )
-        yield IN_FLIGHT, self.count, cells
+        yield IN_FLIGHT, cells
         cells = (
             f"{head}|{_quantiles(self.delays)}|{_quantiles(self.reactions)}|"
             f"{self.ended.cpu:.1f} s|{self.ended.writes:.0f}|{', '.join(self.reasons)}|"
             f"{self.load:.0f}"
         )
-        yield FAILING, self.count, cells
+        yield FAILING, cells
 
 
 def add_rows(found: str, rows: Iterable[Row]) -> str:
-    """Return the tables in this text with further rows, which replace those of the same number.
+    """Return the tables in this text with further rows, which replace those of the same stage.
 
     So a run of some stages keeps the rows of the others. What is not a row of one of `TABLES`, with
     the columns that it has now, is dropped.
     """
     known = {table: dict(_read_rows(table, found)) for table in TABLES}
-    for table, number, cells in rows:
-        known[table][number] = cells
+    for table, cells in rows:
+        known[table][table.key(cells)] = cells
     parts = [table.render(cells for _, cells in sorted(known[table].items())) for table in TABLES]
     filled = (part for table, part in zip(TABLES, parts, strict=True) if known[table])
     return "\n\n".join("\n".join(part) for part in filled) + "\n"
 
 
-def _read_rows(table: Table, found: str) -> Iterator[tuple[int, str]]:
-    """Yield the rows that this text has of the table, by the number in the first cell."""
+def _read_rows(table: Table, found: str) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield the rows that this text has of the table, by their stages."""
     head = "\n".join(table.render(()))
     _, _, after = found.partition(f"{head}\n")
     for line in after.splitlines():
         if not line.startswith("| "):
             return
         cells = "|".join(cell.strip() for cell in line.strip("|").split("|"))
-        yield int(cells.partition("|")[0].replace(",", "")), cells
+        yield table.key(cells), cells
 
 
 def _quantiles(values: Sequence[float]) -> str:
