@@ -37,7 +37,7 @@ from canary.operator.world_factory import EmptySource, RouterOfSpec, WorldFactor
 
 _log = logging.getLogger(__name__)
 
-SYNC_TIMEOUT = 20.0
+SYNC_TIMEOUT = 120.0
 """Seconds after which a first list that fails ends the start, with its cause."""
 SCRAPE_THREADS, SCRAPE_SHARE = 32, 8
 """Maximum number of threads for scrapes, in total and for one namespace."""
