@@ -112,7 +112,7 @@ def measure(url: str, start: int, end: int) -> None:
         return (Matcher("version", MatchOp.EQUAL, value),)
 
     groups = SeriesGroups(version("v2"), version("v1"))
-    span = AnalysisWindow.of(start, end, STEP)
+    span = AnalysisWindow.from_times(start, end, STEP)
     options = PrometheusOptions(url, read_timeout=60.0, max_bytes=256 << 20)
     began = time.perf_counter()
     with closing(Prometheus(options)) as source:

@@ -84,7 +84,7 @@ def judge_release(
     judge = Judge(policy)
     users = 0.0
     for interval in intervals:
-        judge.step(interval)
+        judge.add_interval(interval)
         if interval.end > onset:
             users += interval.canary_bad
         if judge.failed is not None and stop:

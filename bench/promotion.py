@@ -125,7 +125,7 @@ def _first_pass(row: PromotionRow, seed: Sequence[int]) -> float | None:
         return judge_release(intervals, policy, 0.0)[2].passing_since
     judge = judge_release((), policy, 0.0)[2]
     for interval in intervals:
-        judge.step(interval)
+        judge.add_interval(interval)
         if judge.passing_since is not None or judge.failed is not None:
             break
     return judge.passing_since

@@ -31,7 +31,7 @@ def seconds_until_better(scenario: Scenario, seed: Sequence[int]) -> float | Non
     """From the canary's first request until it is shown to be better; None: never."""
     judge = Judge(POLICY)
     for interval in simulate(scenario, INTERVAL, np.random.default_rng(seed)):
-        judge.step(interval)
+        judge.add_interval(interval)
         if judge.failed is None and judge.replacement.is_better(judge.baseline, POLICY):
             return interval.end
     return None

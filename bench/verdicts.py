@@ -64,7 +64,7 @@ def said(policy: RatioPolicy, intervals: Sequence[Interval]) -> dict[str, object
     """Evidence on the way, what is said at the end, and of the last part as a promoted version."""
     course, judge = [], Judge(policy)
     for number, interval in enumerate(intervals):
-        judge.step(interval)
+        judge.add_interval(interval)
         if number % _EVERY == 0:
             course.append((judge.evidence(), judge.windows.wealth, judge.passing_since))
     state = judge.state()
@@ -82,7 +82,7 @@ def _alone(
     alone = policy.after_promotion()
     judge = Judge(alone, start_after_promotion(state, policy))
     for one in intervals:
-        judge.step(_without_stable(one))
+        judge.add_interval(_without_stable(one))
     return {"evidence": judge.evidence(), "end": asdict(assess_evidence(judge.state(), alone))}
 
 

@@ -56,7 +56,7 @@ class FairExecutor:
                     self._waiting[caller].append(_Task(future, call))  # type: ignore[arg-type]  # each task has its own type
                 return future
             self._running[caller] += 1
-        self._start(caller, _Task(future, call))
+        self._start_task(caller, _Task(future, call))
         return future
 
     def close(self) -> None:
@@ -68,13 +68,13 @@ class FairExecutor:
         for task in left:
             task.future.cancel()
 
-    def _start(self, caller: Hashable, task: _Task[_T]) -> None:
+    def _start_task(self, caller: Hashable, task: _Task[_T]) -> None:
         try:
-            self._threads.submit(self._run, caller, task)
+            self._threads.submit(self._run_task, caller, task)
         except RuntimeError:  # closed
             task.future.cancel()
 
-    def _run(self, caller: Hashable, task: _Task[_T]) -> None:
+    def _run_task(self, caller: Hashable, task: _Task[_T]) -> None:
         task.run()
         with self._lock:
             waiting = self._waiting[caller]
@@ -85,4 +85,4 @@ class FairExecutor:
                 if not self._running[caller]:
                     del self._running[caller]
         if following is not None:
-            self._start(caller, following)
+            self._start_task(caller, following)

@@ -121,7 +121,7 @@ class MetricSource(Protocol):
         """
         ...
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """Return the latest time (seconds) whose values are final.
 
         Later scrapes may be incomplete.
@@ -138,7 +138,7 @@ class ReleaseMetrics(Protocol):
         """See MetricSource; Pending until the monitoring system has answered."""
         ...
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """See MetricSource."""
         ...
 

@@ -66,7 +66,7 @@ def _read_due_samples(
     status, step = resource.status, resource.spec.analysis.interval
     if find_judging_start(status) is None or not _needs_metrics(status, workload, route):
         return None
-    since, end = _find_read_start(status, now, step), world.metrics.settled(now)
+    since, end = _find_read_start(status, now, step), world.metrics.final_until(now)
     if end <= since:
         return None
     # The history before the release is read once, in coarse steps, as it only shows stable's usual

@@ -28,7 +28,7 @@ from canary.kube.objects import DEPLOYMENTS, Object
 from canary.kube.releases import KubeReleases
 from canary.kube.transport import load_transport
 from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
-from canary.kube.workloads.webhooks import poster
+from canary.kube.workloads.webhooks import build_poster
 
 IMAGE = os.environ.get("WORKLOADS_IMAGE", "localhost/pause:lab")
 POLICY = Path(__file__).parent.parent / "manifests" / "hold" / "policy.yaml"
@@ -247,7 +247,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkloadFixture]
     if "KUBECONFIG" not in os.environ:
         pytest.skip("needs a cluster: KUBECONFIG is not set")
     namespace = f"work-{os.getpid()}"
-    user = WorkloadFixture(namespace, Client(load_transport()), Webhooks(poster(AddressRules())))
+    user = WorkloadFixture(
+        namespace, Client(load_transport()), Webhooks(build_poster(AddressRules()))
+    )
     user.must("create", "namespace", namespace)
     operator = Client(load_transport(_as_operator(user, tmp_path_factory.mktemp("operator"))))
     yield WorkloadFixture(namespace, operator, user.webhooks)

@@ -56,7 +56,7 @@ def followed(client: Client, scope: Scope) -> Iterator[tuple[Cache, "queue.Queue
 def test_version(cluster: Client) -> None:
     """The server says what it is and what it serves."""
     assert cluster.version() >= (1, 28)
-    assert cluster.served(DEPLOYMENTS)
+    assert cluster.serves_kind(DEPLOYMENTS)
 
 
 def test_reflector(cluster: Client, namespace: str) -> None:
@@ -106,7 +106,7 @@ def test_pages(cluster: Client, namespace: str) -> None:
     """A list of more than one page is whole."""
     for number in range(12):
         cluster.create(CONFIG_MAPS, namespace, build_config_map(f"page-{number}", {"page": "yes"}))
-    pages = cluster._pages(CONFIG_MAPS, namespace, {"page": "yes"}, keep_all, 5)
+    pages = cluster._list_pages(CONFIG_MAPS, namespace, {"page": "yes"}, keep_all, 5)
     assert len(pages.items) == 12
     assert int(pages.version) > 0
 
@@ -166,7 +166,7 @@ def test_forbidden(cluster: Client, restricted: Client, namespace: str) -> None:
 
 def test_unauthorized(cluster: Client) -> None:
     """A wrong token is said to be one."""
-    assert cluster.served(DEPLOYMENTS)
+    assert cluster.serves_kind(DEPLOYMENTS)
     client = Client(_as("wrong"))
     with pytest.raises(UnauthorizedError, match="credentials are missing, wrong or expired"):
         client.get(CONFIG_MAPS, "default", "x")
@@ -184,7 +184,7 @@ class Contender:
     def __post_init__(self) -> None:
         self.stopper = Stopper(SystemTiming())
         self.elector = Elector(
-            self.client.tuned(ELECTION),
+            self.client.with_policy(ELECTION),
             LeaseName(self.namespace, "contest", self.name),
             LeaderCallbacks(self.changed.set, self.changed.clear),
             SystemClock(),
@@ -207,9 +207,9 @@ def test_lease_contest(cluster: Client, namespace: str) -> None:
     assert not two.changed.wait(4.0), "two leaders"
     assert (one.elector.holds(), two.elector.holds()) == (True, False)
     cluster.create(CONFIG_MAPS, namespace, build_config_map("fenced"))
-    cluster.fenced(one.elector.remaining).patch(CONFIG_MAPS, namespace, "fenced", DATA)
+    cluster.with_fence(one.elector.remaining).patch(CONFIG_MAPS, namespace, "fenced", DATA)
     with pytest.raises(NotLeaderError):
-        cluster.fenced(two.elector.remaining).patch(CONFIG_MAPS, namespace, "fenced", DATA)
+        cluster.with_fence(two.elector.remaining).patch(CONFIG_MAPS, namespace, "fenced", DATA)
     one.stop()
     assert two.changed.wait(2.0), "a lease that was given back is taken at once"
     assert not one.elector.holds()

@@ -217,7 +217,7 @@ def _fields(of: object) -> dict[str, Any]:
 @pytest.fixture
 def traefik(client: Client) -> RouterFixture:
     """An IngressRoute over a weighted TraefikService."""
-    if not client.served(TRAEFIK_SERVICES):
+    if not client.serves_kind(TRAEFIK_SERVICES):
         pytest.skip("the cluster has no Traefik resources")
     meta = {"name": "auth", "namespace": NAMESPACE}
     target = {"kind": "TraefikService", "name": "auth"}

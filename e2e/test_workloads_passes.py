@@ -70,7 +70,7 @@ class Passes:
     def notify(self, notice: Notice) -> None:
         self.told.append(notice)
 
-    def settled(self, _now: float) -> float:
+    def final_until(self, _now: float) -> float:
         """Nothing is ever measured: the judgement is given."""
         return 0.0
 

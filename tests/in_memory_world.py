@@ -429,7 +429,7 @@ class _Store:
 class _Metrics:
     memory: InMemoryWorld
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         return now
 
     def read(

@@ -81,7 +81,7 @@ class Exporter:
         with page.lock:
             seconds = 0.0 if page.at is None else now - page.at
             page.at = now
-            self._count(page, self.pods.indexed(f"page {number}"), seconds)
+            self._count(page, self.pods.list_indexed(f"page {number}"), seconds)
             return "".join(line for pod in page.pods.values() for line in pod.lines())
 
     def _count(self, page: _Page, items: object, seconds: float) -> None:

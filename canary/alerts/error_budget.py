@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from canary.alerts.model import Alert, AlertSettings, RecordingRule, RuleGroup, Severity, Team
 from canary.metrics.pod_names import SERVICE
-from canary.metrics.preset_groups import RatioPresetGroup, ratio_preset_groups, text
+from canary.metrics.preset_groups import RatioPresetGroup, format_selector, ratio_preset_groups
 
 REQUESTS = "canary:requests:rate5m"
 ERRORS = "canary:errors:rate5m"
@@ -62,8 +62,11 @@ def build_group(settings: AlertSettings) -> RuleGroup:
 
 def _record_rates(group: RatioPresetGroup) -> Iterator[RecordingRule]:
     words = _ROUTERS[group.name] if group.backend else _RouterLabels("pod")
-    total = _sum_by_service(words, f"rate({text(group.total)}[5m])")
-    bad = [_sum_by_service(words, f"rate({text(group.total, one)}[5m])") for one in group.bad]
+    total = _sum_by_service(words, f"rate({format_selector(group.total)}[5m])")
+    bad = [
+        _sum_by_service(words, f"rate({format_selector(group.total, one)}[5m])")
+        for one in group.bad
+    ]
     labels = {"source": group.name}
     yield RecordingRule(REQUESTS, total, labels)
     # There is no series of failures before the first one.

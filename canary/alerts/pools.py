@@ -11,7 +11,7 @@ from canary.alerts.model import Alert, AlertSettings, RecordingRule, RuleGroup, 
 from canary.core.pools.samples import SCRAPE_ONLY
 from canary.core.series import Matcher, MatchOp, Selector
 from canary.metrics.pod_names import CANARY, SERVICE
-from canary.metrics.preset_groups import PoolPresetGroup, pool_preset_groups, text
+from canary.metrics.preset_groups import PoolPresetGroup, format_selector, pool_preset_groups
 
 BY = "namespace, service, version, pod, pool"
 """Labels of all recorded series of pools, besides `preset` and those that tell pools apart."""
@@ -47,7 +47,8 @@ def _record_pools(group: PoolPresetGroup) -> Iterator[RecordingRule]:
         yield _build_record(MAXIMUM, group, f"{_maximum_expression(group, group.maximum)} > 0")
     if group.waiting:
         parts = [
-            _normalize_labels(group, text(one, *_pod_matchers(group))) for one in group.waiting
+            _normalize_labels(group, format_selector(one, *_pod_matchers(group)))
+            for one in group.waiting
         ]
         yield _build_record(WAITING, group, "\nor ".join(parts))
     if group.timeouts:
@@ -74,25 +75,27 @@ def _pod_matchers(group: PoolPresetGroup) -> tuple[Matcher, ...]:
 
 
 def _rate_expression(group: PoolPresetGroup, selector: Selector, window: str) -> str:
-    return f"rate({text(selector, *_pod_matchers(group))}[{window}])"
+    return f"rate({format_selector(selector, *_pod_matchers(group))}[{window}])"
 
 
 def _in_use(group: PoolPresetGroup) -> str:
-    taken = _normalize_labels(group, text(group.in_use, *_pod_matchers(group)))
+    taken = _normalize_labels(group, format_selector(group.in_use, *_pod_matchers(group)))
     if group.idle is None:
         return taken
-    return f"{taken}\n- {_normalize_labels(group, text(group.idle, *_pod_matchers(group)))}"
+    return (
+        f"{taken}\n- {_normalize_labels(group, format_selector(group.idle, *_pod_matchers(group)))}"
+    )
 
 
 def _maximum_expression(group: PoolPresetGroup, maximum: Selector) -> str:
     own = f'{IN_USE}{{preset="{group.name}"}}'
     if group.maximum_by:
         pools = ", ".join(("namespace", "pod", "instance", *group.maximum_by))
-        most = f"max by ({pools}) ({text(maximum, *_pod_matchers(group))})"
+        most = f"max by ({pools}) ({format_selector(maximum, *_pod_matchers(group))})"
         return f"({own} * 0\n+ on ({pools}) group_left () {most})"
     if not group.shared_maximum:
-        return _normalize_labels(group, text(maximum, *_pod_matchers(group)))
-    server = f'label_replace({text(maximum)}, "pod", "$1", "instance", "(.+)")'
+        return _normalize_labels(group, format_selector(maximum, *_pod_matchers(group)))
+    server = f'label_replace({format_selector(maximum)}, "pod", "$1", "instance", "(.+)")'
     pods = "namespace, pod"
     return f"sum by ({BY}) ({own} * 0\n+ on ({pods}) group_left () max by ({pods}) ({server}))"
 

@@ -44,7 +44,7 @@ class AnalysisWindow:
     """When stable ends; None if it runs to the end."""
 
     @classmethod
-    def of(
+    def from_times(
         cls, start: float, end: float, step: float, alone_from: float | None = None
     ) -> "AnalysisWindow":
         """Round two times to whole steps."""
@@ -108,15 +108,15 @@ def evaluate_history(
     fold = HistoryReplay(analysis, span, build_samples(answers, span.since, span.end, span.step))
     stretch = max(20, ceil((span.end - span.start) / span.step / MAX_EVALUATIONS)) * span.step
     at, decided = span.start, False
-    state, _ = fold.to(None, span.since, at)
+    state, _ = fold.advance_to(None, span.since, at)
     while at < span.end:
         end = min(at + stretch, span.end)
         if span.alone_from is not None and at < span.alone_from:
             end = min(end, span.alone_from)
-        after, judged = fold.to(state, at, end)
+        after, judged = fold.advance_to(state, at, end)
         turned = decides(Evaluation(end, judged))
         if turned is not decided:
-            yield from fold.each(state, at, end)
+            yield from fold.evaluate_each(state, at, end)
         else:
             yield Evaluation(end, judged)
         at, state, decided = end, after, turned
@@ -131,26 +131,26 @@ class HistoryReplay:
     samples: Samples
     ready_since: Mapping[str, float | None] = field(default_factory=dict)
 
-    def to(
+    def advance_to(
         self, state: AnalysisState | None, at: float, end: float
     ) -> tuple[AnalysisState, AnalysisResult]:
         """Return the state and the result after the samples of `at … end`."""
         if end <= at:
             return state or JudgeState(), NOT_ANALYZED
-        samples = self._cut(state, at, end)
+        samples = self._select_samples(state, at, end)
         given = _build_input(self.analysis, self.span, state, samples, end)
         judged = analyze(replace(given, ready_since=self.ready_since))
         return judged.state or JudgeState(), judged
 
-    def each(self, state: AnalysisState, at: float, end: float) -> Iterator[Evaluation]:
+    def evaluate_each(self, state: AnalysisState, at: float, end: float) -> Iterator[Evaluation]:
         """Yield one evaluation per interval from `at` to `end`."""
         while at < end:
             after = at + self.span.step
-            state, judged = self.to(state, at, after)
+            state, judged = self.advance_to(state, at, after)
             yield Evaluation(after, judged)
             at = after
 
-    def _cut(self, state: AnalysisState | None, at: float, end: float) -> Samples:
+    def _select_samples(self, state: AnalysisState | None, at: float, end: float) -> Samples:
         """Return the samples of `at … end`; earlier ones too for a metric that was late."""
         kept = state.metrics().values() if isinstance(state, JudgeState) else ()
         known = [one.until for one in kept if one.until is not None]

@@ -92,8 +92,8 @@ def follow_metrics(
     state: AnalysisState | None = None
     since, last = span.since, span.since
     while last < span.end:
-        settled = source.settled(now())
-        end = min(AnalysisWindow.of(settled, settled, span.step).end, span.end)
+        settled = source.final_until(now())
+        end = min(AnalysisWindow.from_times(settled, settled, span.step).end, span.end)
         if end <= last:
             wait(max(last + span.step - settled, 0.1))
             continue
@@ -141,7 +141,7 @@ def _find_native_histograms(
     span: tuple[float, float],
 ) -> dict[str, str]:
     """Return presets whose histogram is a native one, with the message that explains it."""
-    grid = AnalysisWindow.of(*span, 1.0)
+    grid = AnalysisWindow.from_times(*span, 1.0)
     queries = [
         SeriesQuery(
             one.name,
@@ -217,7 +217,7 @@ def _probe_preset(
     source: MetricSource, preset: RatioPreset, groups: SeriesGroups, span: tuple[float, float]
 ) -> list[Mapping[str, str]]:
     step = float(max(1, ceil((span[1] - span[0]) / _PROBE_POINTS)))
-    grid = AnalysisWindow.of(*span, step)
+    grid = AnalysisWindow.from_times(*span, step)
     query = build_probe(preset, groups)
     answer = source.read((query,), grid.start, grid.end, step)[query.key]
     match answer:

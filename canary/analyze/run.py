@@ -71,7 +71,7 @@ def compare_versions(
         analysis = _build_analysis(wanted, judging, metrics, end - start)
         build_queries(analysis.metrics, groups)  # Validate these options before the first query.
         check_presets(source, analysis.metrics, groups, lately)
-        span = AnalysisWindow.of(start, end, analysis.interval)
+        span = AnalysisWindow.from_times(start, end, analysis.interval)
         _warn_too_short(analysis, span)
         found = (
             _compare_history(source, analysis, groups, span)
@@ -179,12 +179,12 @@ def _build_analysis(
     wanted: ComparisonSettings, judging: PolicySettings, metrics: tuple[Metric, ...], span: float
 ) -> Analysis:
     if wanted.file is None:
-        return judging.analysis(metrics, span, 10.0 if wanted.step is None else wanted.step)
+        return judging.build_analysis(metrics, span, 10.0 if wanted.step is None else wanted.step)
     if judging.given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in judging.given)
         raise UsageError(f"-f already defines the analysis: omit {options}, or change the file")
     analysis = load_release_file(wanted.file).spec.analysis
-    return analysis if wanted.step is None else judging.stepping(analysis, wanted.step)
+    return analysis if wanted.step is None else judging.with_interval(analysis, wanted.step)
 
 
 def _warn_too_short(analysis: Analysis, span: AnalysisWindow) -> None:
@@ -202,7 +202,7 @@ def _compare_history(
     source: Prometheus, analysis: Analysis, groups: SeriesGroups, span: AnalysisWindow
 ) -> Comparison:
     by_metric = check_available(read_metrics(source, analysis.metrics, groups, span.grid))
-    return _summarize(
+    return _find_result(
         analysis,
         span,
         evaluate_history(analysis, span, by_metric, lambda one: has_failed(one) or has_passed(one)),
@@ -213,7 +213,7 @@ def _compare_live(
     source: Prometheus, analysis: Analysis, groups: SeriesGroups, span: AnalysisWindow
 ) -> Comparison:
     seen = follow_metrics(source, analysis, groups, span, (now, threading.Event().wait))
-    return _summarize(analysis, span, _until_failed(_print_progress(seen, span)))
+    return _find_result(analysis, span, _until_failed(_print_progress(seen, span)))
 
 
 def _until_failed(seen: Iterator[Evaluation]) -> Iterator[Evaluation]:
@@ -235,7 +235,9 @@ def _print_progress(seen: Iterator[Evaluation], span: AnalysisWindow) -> Iterato
         yield one
 
 
-def _summarize(analysis: Analysis, span: AnalysisWindow, seen: Iterator[Evaluation]) -> Comparison:
+def _find_result(
+    analysis: Analysis, span: AnalysisWindow, seen: Iterator[Evaluation]
+) -> Comparison:
     """Return the last evaluation and the time since which its verdict holds."""
     verdict: Verdict | None = None
     since, last = span.start, None

@@ -79,7 +79,7 @@ class PodReleases:
             return no_data_assessment(self._policy, ticks.why)
         judge = Judge(self._policy)
         for tick in ticks:
-            judge.step(build_interval(tick))
+            judge.add_interval(build_interval(tick))
         return assess_judge(judge, self._policy)
 
 
@@ -162,19 +162,19 @@ class _RecordedReleases:
         rows += _PACKED.pack(*row)
         self._rows[name] = rows
         if len(rows) > _BATCH * _PACKED.size:
-            state = self._judge(name).state()
+            state = self._build_judge(name).state()
             self._states[name] = (array("d", state.values), state.windows)
             self._rows[name] = rows[-_PACKED.size :]
         return True
 
     def assess(self, name: str) -> Assessment:
         """Return the assessment after all rows."""
-        said = assess_judge(self._judge(name), self._policy)
+        said = assess_judge(self._build_judge(name), self._policy)
         return (
             no_data_assessment(self._policy, _INCONSISTENT_COUNTER) if name in self._jumpy else said
         )
 
-    def _judge(self, name: str) -> Judge:
+    def _build_judge(self, name: str) -> Judge:
         """Return the judge after all rows so far."""
         values, windows = self._states.get(name, ((), None))
         judge = Judge(self._policy, EvidenceState(tuple(values), windows=windows))
@@ -182,22 +182,24 @@ class _RecordedReleases:
         start, *first = next(rows)
         counters = [Counter(start, value) for value in first]
         for end, *now in rows:
-            canary, bad = _increase(counters[:2], end, now[:2])
-            judge.step(Interval(start, end, canary, bad, *_increase(counters[2:], end, now[2:])))
+            canary, bad = _sum_increases(counters[:2], end, now[:2])
+            judge.add_interval(
+                Interval(start, end, canary, bad, *_sum_increases(counters[2:], end, now[2:]))
+            )
             start = end
         if any(one.jumpy for one in counters):
             self._jumpy.add(name)
         return judge
 
 
-def _increase(
+def _sum_increases(
     counters: Sequence[Counter], time: float, values: Sequence[float]
 ) -> tuple[float, float]:
     """Return the increase of one group: (all, bad). A restart resets both of its counters."""
-    total = counters[0].step(time, values[0])
+    total = counters[0].add_sample(time, values[0])
     if counters[0].restarted:
         counters[1].restart()
-    return total, counters[1].step(time, values[1])
+    return total, counters[1].add_sample(time, values[1])
 
 
 def judge_samples(

@@ -25,7 +25,7 @@ from canary.core.series import (
 )
 from canary.errors import UsageError
 from canary.metrics.presets import RatioPreset, latency_preset, pool_preset
-from canary.metrics.promql import promql
+from canary.metrics.promql import format_promql
 from canary.metrics.queries import (
     UNASKED,
     Context,
@@ -59,7 +59,7 @@ class SeriesGroups:
     router: Context | None = None
     """Names of canary and stable in the router's own metrics, which have no pod label."""
 
-    def of(self, side: Side) -> tuple[Matcher, ...]:
+    def select_side(self, side: Side) -> tuple[Matcher, ...]:
         """Return the matchers of one group."""
         return self.canary if side is Side.CANARY else self.stable
 
@@ -81,7 +81,9 @@ def build_queries(metrics: Sequence[Metric], groups: SeriesGroups) -> tuple[Seri
 def queries_as_promql(metrics: Sequence[Metric], groups: SeriesGroups) -> dict[str, str]:
     """Return the PromQL that counts each metric's requests; custom expressions are omitted."""
     found = {metric.name: _metric_queries(metric, groups)[: len(Side)] for metric in metrics}
-    return {name: " or ".join(map(promql, queries)) for name, queries in found.items() if queries}
+    return {
+        name: " or ".join(map(format_promql, queries)) for name, queries in found.items() if queries
+    }
 
 
 def build_own_queries(
@@ -205,7 +207,7 @@ def _ratio_parts(metric: Metric) -> _RatioParts:
     if (counting := counting_preset(metric)) is not None:
         return _RatioParts(total, (counting.bad,))
     if (slow := slow_of(metric)) is not None and metric.latency is not None:
-        near = Matcher(LE, MatchOp.REGEX, slow.pattern())
+        near = Matcher(LE, MatchOp.REGEX, slow.bound_pattern())
         return _RatioParts(
             total, good=_add_matchers(latency_preset(metric.latency.preset).part("bucket"), (near,))
         )
@@ -256,10 +258,10 @@ def _queries_per_side(
     for part, selector in parts:
         for side in Side if selector is not None else ():
             key = f"{name}.{part}.{side}"
-            narrowed = _add_matchers(selector, groups.of(side)) if selector else None
+            narrowed = _add_matchers(selector, groups.select_side(side)) if selector else None
             query = SeriesQuery(key, narrowed or Selector(name), _PROCESS_LABELS, raw=True)
             try:
-                promql(query)
+                format_promql(query)
             except ValueError as error:
                 raise UsageError(f"the query {key!r} is invalid: {error}") from error
             found.append(query)
@@ -268,7 +270,7 @@ def _queries_per_side(
 
 def _require_labels(name: str, labels: Sequence[str], groups: SeriesGroups) -> None:
     for side in Side:
-        given = {one.label for one in groups.of(side)}
+        given = {one.label for one in groups.select_side(side)}
         if missing := [label for label in labels if label not in given]:
             raise UsageError(
                 f"the preset {name!r} needs a matcher for the label {missing[0]!r} in "
@@ -287,9 +289,9 @@ def _query_both_sides(
 def _side_promql(
     key: str, selector: Selector, by: tuple[str, ...], groups: SeriesGroups, side: Side
 ) -> str:
-    narrowed = _add_matchers(selector, groups.of(side))
+    narrowed = _add_matchers(selector, groups.select_side(side))
     try:
-        text = promql(SeriesQuery(key, narrowed, by))
+        text = format_promql(SeriesQuery(key, narrowed, by))
     except ValueError as error:
         raise UsageError(f"the {side.value}'s query {key!r} is invalid: {error}") from error
     return f'label_replace({text}, "{GROUP_LABEL}", "{side.value}", "", "")'

@@ -63,7 +63,7 @@ class PolicySettings:
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in values.items() if value is not None}
 
-    def policy(self) -> RatioPolicy:
+    def build_policy(self) -> RatioPolicy:
         """Return the policy of a ratio. Raises UsageError naming the option."""
         given: dict[str, float | None] = dict(self.given)
         if self.limit is not None and math.isnan(self.limit):
@@ -71,7 +71,7 @@ class PolicySettings:
         with _name_option_in_errors():
             return RatioPolicy(**given)  # type: ignore[arg-type]  # `alone` is not among them
 
-    def analysis(self, metrics: tuple[Metric, ...], span: float, interval: float) -> Analysis:
+    def build_analysis(self, metrics: tuple[Metric, ...], span: float, interval: float) -> Analysis:
         """The analysis of metrics over `span` seconds. Raises UsageError naming the option."""
         given = self.given
         own = {str(name): given.pop(name) for name in ("tolerance", "limit") if name in given}
@@ -82,7 +82,7 @@ class PolicySettings:
             return Analysis.model_validate({"metrics": changed, "interval": interval} | given)
 
     @staticmethod
-    def stepping(analysis: Analysis, interval: float) -> Analysis:
+    def with_interval(analysis: Analysis, interval: float) -> Analysis:
         """Return the same analysis with another interval in seconds. Raises UsageError."""
         with name_fields_in_errors():
             return type(analysis).model_validate(dict(analysis) | {"interval": interval})

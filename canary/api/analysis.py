@@ -154,7 +154,7 @@ class Metric(Frozen):
     @model_validator(mode="after")
     def exactly_one_source(self) -> Self:
         """Reject a metric without exactly one source; it would never fail, or hide one source."""
-        given = self._given()
+        given = self._list_given_kinds()
         if len(given) != 1:
             found, kinds = " and ".join(given) or "none", ", ".join(FIELDS_OF)
             raise build_field_error(f"expected exactly one of {kinds}, found {found}")
@@ -188,7 +188,7 @@ class Metric(Frozen):
             )
         return self
 
-    def _given(self) -> list[MetricKind]:
+    def _list_given_kinds(self) -> list[MetricKind]:
         kinds: tuple[MetricKind, ...] = get_args(MetricKind)
         names = {"clientErrors": "client_errors"}
         return [kind for kind in kinds if getattr(self, names.get(kind, kind)) is not None]
@@ -196,7 +196,7 @@ class Metric(Frozen):
     @property
     def kind(self) -> MetricKind:
         """Name of the source that is set."""
-        return self._given()[0]
+        return self._list_given_kinds()[0]
 
     @property
     def is_request_share(self) -> bool:

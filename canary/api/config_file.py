@@ -45,10 +45,12 @@ def load_config(path: Path, model: type[Model], *, secret: bool = False) -> Mode
         for detail in error.errors(include_url=False):
             found = path_and_sentence(detail, model, secret=secret)
             if found is not None and not document.unreadable(found[0]):
-                problems.append(document.problem(*found))
-        raise _describe(path, problems) from None  # Its text repeats values, which may be secret.
+                problems.append(document.build_problem(*found))
+        raise _build_config_error(
+            path, problems
+        ) from None  # Its text repeats values, which may be secret.
     if problems:
-        raise _describe(path, problems)
+        raise _build_config_error(path, problems)
     return loaded
 
 
@@ -58,7 +60,7 @@ def _without_text(problem: Problem) -> Problem:
     return problem if known else replace(problem, message=f"{NOT_YAML}; check indentation, quotes")
 
 
-def _describe(path: Path, problems: list[Problem]) -> UsageError:
+def _build_config_error(path: Path, problems: list[Problem]) -> UsageError:
     return UsageError(
         "\n".join(
             f"{path}:{one.line}:{one.column}: {one.where}: {one.message}"

@@ -109,7 +109,7 @@ class BaselineState(StoredModel):
     """Sum of squared differences of adjacent blocks, sum of their rates, and number of pairs."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_lengths(self) -> Self:
         if not len(self.times) + 1 == len(self.totals) == len(self.bad):
             raise ValueError("expected one more running sum than times")
         if list(self.times) != sorted(self.times):
@@ -255,7 +255,7 @@ class StoredWindows(StoredModel):
     """Pods in the incomplete window; times are seconds since the epoch."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_lengths(self) -> Self:
         if any(not 0 < len(one.bad) <= self.part + 1 for one in self.open_pods):
             raise ValueError("expected bad requests for each part of the open window")
         if len(self.earlier) not in {0, GUARD_STAKES}:
@@ -300,7 +300,7 @@ class EvidenceParts(StoredModel):
     clean_run: CleanRun = CleanRun()
 
     @classmethod
-    def of(
+    def from_numbers(
         cls, values: Sequence[float], names: Sequence[Sequence[str]], version: int = VERSION
     ) -> Self:
         """Convert the numbers of the evidence engine, or those of version 1.
@@ -454,7 +454,7 @@ class Blocks(StoredModel):
     spread: Numbers = ()
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_lengths(self) -> Self:
         if len({len(getattr(self, name)) for name in Blocks.model_fields}) != 1:
             raise ValueError("expected lists of equal length")
         return self
@@ -599,7 +599,7 @@ def _upgrade_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
             if fold["version"] != 1:
                 raise ValueError("expected the numbers of version 1")
             values, names = fold["values"], fold["names"]
-            parts = EvidenceParts.of(values, names, version=1) if values else None
+            parts = EvidenceParts.from_numbers(values, names, version=1) if values else None
             more = {"seen": one.get("seen"), "alone": one.get("alone", False), "evidence": parts}
             more["bound"] = one.get("bound", "")
             found["ratios"][name] = kept | more

@@ -110,7 +110,7 @@ class Notify(Frozen):
     @model_validator(mode="after")
     def exactly_one_receiver(self) -> Self:
         """Reject an entry without exactly one receiver."""
-        given = [name for name, one in self._members() if one is not None]
+        given = [name for name, one in self._list_members() if one is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
             names = ", ".join(RECEIVERS)
@@ -120,19 +120,19 @@ class Notify(Frozen):
     @property
     def receiver(self) -> SecretSource | PagerDuty | Alertmanager | Hook:
         """The receiver that is set."""
-        return next(one for _, one in self._members() if one is not None)
+        return next(one for _, one in self._list_members() if one is not None)
 
     @property
     def kind(self) -> str:
         """Name of the receiver field: `slack`, `pagerduty`, …."""
-        return next(name for name, one in self._members() if one is not None)
+        return next(name for name, one in self._list_members() if one is not None)
 
     @property
     def secret(self) -> SecretRef | None:
         """The Secret of the receiver, if it has one."""
         return self.receiver.secret_ref
 
-    def _members(
+    def _list_members(
         self,
     ) -> Iterator[tuple[str, SecretSource | PagerDuty | Alertmanager | Hook | None]]:
         yield from (

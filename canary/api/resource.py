@@ -123,8 +123,8 @@ def _validate_document(document: Document, rules: Sequence[ReleaseRule]) -> Cana
         for detail in error.errors(include_url=False):
             found = path_and_sentence(detail, CanaryRelease)
             if found is not None and not document.unreadable(found[0]):
-                document.problems.append(document.problem(*found))
+                document.problems.append(document.build_problem(*found))
         return None
-    wrong = [document.problem(*found) for rule in rules for found in rule(release)]
+    wrong = [document.build_problem(*found) for rule in rules for found in rule(release)]
     document.problems.extend(wrong)
     return None if document.problems else release

@@ -86,7 +86,7 @@ class Document:
             path = path[:-1]
         return self.marks.get(path, (1, 1))
 
-    def problem(self, path: Path, message: str) -> Problem:
+    def build_problem(self, path: Path, message: str) -> Problem:
         """Build a problem at a path."""
         return Problem(*self.place(path), format_path(path), message)
 
@@ -170,55 +170,55 @@ class _Reader:
         self._count = 0
 
     def value(self, node: yaml.Node, path: Path) -> Json:
-        self._document.marks.setdefault(path, self._place(node))
+        self._document.marks.setdefault(path, self._find_place(node))
         self._count += 1
         if len(path) > MAX_DEPTH:
-            raise _TooLargeError(self._problem(node, path[:3], _TOO_DEEP))
+            raise _TooLargeError(self._build_problem(node, path[:3], _TOO_DEEP))
         if self._count > MAX_VALUES:
             what = f"expected at most {MAX_VALUES} values (aliases written out), found more"
-            raise _TooLargeError(self._problem(node, (), what))
+            raise _TooLargeError(self._build_problem(node, (), what))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-            return self._mapping(node, path)
+            return self._read_mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, path)
-        return self._unreadable(node, path, f"expected no tag here, found {_tag_name(node)}")
+            return self._read_scalar(node, path)
+        return self._reject_value(node, path, f"expected no tag here, found {_tag_name(node)}")
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> Json:
+    def _read_mapping(self, node: yaml.MappingNode, path: Path) -> Json:
         own: dict[str, Json] = {}
         merged: dict[str, Json] = {}
         for key, value in node.value:
             if key.tag == _TAG + "merge":
-                for name, inner in self._merge(value, path).items():
+                for name, inner in self._read_merged(value, path).items():
                     merged.setdefault(name, inner)
             elif not isinstance(key, yaml.ScalarNode):
-                self._reject(key, path, "expected text as a key, found a list or a mapping")
+                self._add_problem(key, path, "expected text as a key, found a list or a mapping")
             elif key.value in own:
                 line = self._document.marks[(*path, key.value)][0]
-                self._reject(
+                self._add_problem(
                     key,
                     (*path, key.value),
                     f"expected this key once, found it in line {line} too",
                 )
             else:
                 inner_path = (*path, key.value)
-                self._document.marks[inner_path] = self._place(key)
+                self._document.marks[inner_path] = self._find_place(key)
                 own[key.value] = self.value(value, inner_path)
         return merged | own
 
-    def _merge(self, node: yaml.Node, path: Path) -> dict[str, Json]:
+    def _read_merged(self, node: yaml.Node, path: Path) -> dict[str, Json]:
         """Return the mappings that `<<` merges; the first one wins."""
         result: dict[str, Json] = {}
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             value = self.value(source, path)
             if not isinstance(value, dict):
-                self._reject(source, path, "expected a mapping after <<, found something else")
+                self._add_problem(source, path, "expected a mapping after <<, found something else")
             else:
                 result = value | result
         return result
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Json:
+    def _read_scalar(self, node: yaml.ScalarNode, path: Path) -> Json:
         match node.tag.removeprefix(_TAG):
             case "str":
                 return str(node.value)
@@ -227,33 +227,33 @@ class _Reader:
             case "bool" if node.value.lower() in _Loader.bool_values:
                 return _Loader.bool_values[node.value.lower()]
             case "int" | "float" if _NUMBER.fullmatch(node.value):
-                return self._number(node, path)
+                return self._read_number(node, path)
             case _:
-                return self._unreadable(
+                return self._reject_value(
                     node, path, f"expected no tag here, found {_tag_name(node)}"
                 )
 
-    def _number(self, node: yaml.ScalarNode, path: Path) -> Json:
+    def _read_number(self, node: yaml.ScalarNode, path: Path) -> Json:
         """Return an int for a whole number in any notation, as in JSON."""
         number = float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
         if not math.isfinite(number):
-            return self._unreadable(
+            return self._reject_value(
                 node, path, f"expected a finite number, found {node.value[:40]}"
             )
         return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
 
-    def _unreadable(self, node: yaml.Node, path: Path, message: str) -> Json:
+    def _reject_value(self, node: yaml.Node, path: Path, message: str) -> Json:
         self._document.rejected.add(path)
-        self._reject(node, path, message)
+        self._add_problem(node, path, message)
         return None
 
-    def _reject(self, node: yaml.Node, path: Path, message: str) -> None:
-        self._document.problems.append(self._problem(node, path, message))
+    def _add_problem(self, node: yaml.Node, path: Path, message: str) -> None:
+        self._document.problems.append(self._build_problem(node, path, message))
 
-    def _problem(self, node: yaml.Node, path: Path, message: str) -> Problem:
-        return Problem(*self._place(node), format_path(path), message)
+    def _build_problem(self, node: yaml.Node, path: Path, message: str) -> Problem:
+        return Problem(*self._find_place(node), format_path(path), message)
 
-    def _place(self, node: yaml.Node) -> tuple[int, int]:
+    def _find_place(self, node: yaml.Node) -> tuple[int, int]:
         return self._offset + node.start_mark.line + 1, node.start_mark.column + 1
 
 

@@ -104,22 +104,22 @@ class VersionMatcher:
         canary = self.target + CANARY_SUFFIX
         return replica_set_of(value, self.target) or replica_set_of(value, canary)
 
-    def groups(self, canary: str, stable: str) -> SeriesGroups:
+    def select_series(self, canary: str, stable: str) -> SeriesGroups:
         """Return the conditions that select the series of two versions."""
-        return SeriesGroups(self._of(canary), self._of(stable), self.router)
+        return SeriesGroups(self._match_version(canary), self._match_version(stable), self.router)
 
-    def _of(self, version: str) -> tuple[Matcher, ...]:
+    def _match_version(self, version: str) -> tuple[Matcher, ...]:
         if self.label is not None:
             return (*self.rest, Matcher(self.label, MatchOp.EQUAL, version))
         return (*self.rest, Matcher("pod", MatchOp.REGEX, pods_of_replica_set(version)))
 
-    def ours(self, version: str) -> bool:
+    def is_own_canary(self, version: str) -> bool:
         """Return whether the version is a canary Deployment of the operator."""
         return self.label is None and is_canary_of(version, self.target)
 
-    def promotes(self, version: str, canary: str) -> bool:
+    def is_promotion_of(self, version: str, canary: str) -> bool:
         """Return whether `version` is the target after the promotion of `canary`."""
-        return self.ours(canary) and not self.ours(version)
+        return self.is_own_canary(canary) and not self.is_own_canary(version)
 
 
 def find_lifetimes(series: Iterable[Series], split: VersionMatcher) -> list[VersionLifetime]:
@@ -159,7 +159,7 @@ def find_releases(
     for index, life in enumerate(found):
         beside = _versions_beside(life, found[:index], found, split)
         # The operator's promoted canary appears twice: as the canary and then as the target.
-        promoted = any(split.promotes(life.version, one.version) for one in beside)
+        promoted = any(split.is_promotion_of(life.version, one.version) for one in beside)
         if beside and life.version not in known and not promoted:
             releases.append(_build_release(life, beside, found[index + 1 :], split, (end, longest)))
         known[life.version] = life
@@ -173,8 +173,8 @@ def _versions_beside(
     split: VersionMatcher,
 ) -> list[VersionLifetime]:
     """Return the older versions that still ran; the operator's canaries are never the older one."""
-    if split.ours(life.version):
-        others = [one for one in found if not split.ours(one.version)]
+    if split.is_own_canary(life.version):
+        others = [one for one in found if not split.is_own_canary(one.version)]
         return [one for one in others if one.start <= life.end and one.end >= life.start]
     return [one for one in earlier if one.end >= life.start]
 
@@ -191,7 +191,7 @@ def find_in_window(
     if not new or not old:
         return None
     gone = old[0].end if old[0].end < min(new[0].end, end) else None
-    return split.groups(new[0].version, old[0].version), gone
+    return split.select_series(new[0].version, old[0].version), gone
 
 
 def _build_release(
@@ -204,7 +204,7 @@ def _build_release(
     # With several older versions beside it, the oldest had all of the traffic before.
     stable = min(beside, key=lambda one: one.start)
     promoted = any(
-        split.promotes(one.version, life.version) and one.start <= life.end
+        split.is_promotion_of(one.version, life.version) and one.start <= life.end
         for one in later
         if one.version != stable.version
     )
@@ -222,6 +222,6 @@ def _build_release(
     fate = GroundTruth.STAYED if (outlived and not returned) or promoted else GroundTruth.TAKEN_BACK
     if min(life.end, stable.end) >= ends[0] - MAX_GAP:
         fate = GroundTruth.UNKNOWN
-    groups = split.groups(life.version, stable.version)
+    groups = split.select_series(life.version, stable.version)
     alone = stable.end if outlived else None
     return PastRelease(life.version, life.start, judged, groups, alone, fate)

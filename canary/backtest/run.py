@@ -51,7 +51,7 @@ from canary.errors import TransientError, UsageError
 from canary.interfaces import MetricSource
 from canary.metrics.options import PrometheusSources
 from canary.metrics.prometheus import MAX_POINTS, Prometheus
-from canary.metrics.promql import promql, vector_selector
+from canary.metrics.promql import format_promql, vector_selector
 from canary.metrics.queries import Context
 from canary.results.gate_result import GateResult
 
@@ -68,7 +68,7 @@ def build_matcher(
     more = parse_matchers(where, "--where") if where is not None else ()
     if label is not None:
         try:
-            promql(SeriesQuery("", Selector("up"), (label,)))
+            format_promql(SeriesQuery("", Selector("up"), (label,)))
         except ValueError as error:
             raise UsageError(f"--split-label: {error}") from error
     target, service = release.spec.target.name, release.spec.service
@@ -163,7 +163,9 @@ class Backtest:
         for one in found:
             began = time.perf_counter()
             # What the coarse search missed on both sides of the release is read as well.
-            wide = AnalysisWindow.of(one.start - self.coarse, one.end + self.coarse + step, step)
+            wide = AnalysisWindow.from_times(
+                one.start - self.coarse, one.end + self.coarse + step, step
+            )
             check_presets(self.source, metrics, one.groups, (wide.start, wide.end))
             by_metric = check_available(read_metrics(self.source, metrics, one.groups, wide.grid))
             there = time.perf_counter()
@@ -173,7 +175,7 @@ class Backtest:
             # The coarse search may see the end of the old version too early. Judged alone too soon,
             # the new version would be compared with a past that has not ended.
             alone = one.alone_from and one.alone_from + self.coarse
-            span = AnalysisWindow.of(start, wide.end, step, alone)
+            span = AnalysisWindow.from_times(start, wide.end, step, alone)
             seen = evaluate_history(spec.analysis, span, by_metric, decision_rule(spec, span))
             again = replay_release(replace(one, start=span.start, end=span.end), spec, span, seen)
             self.reading += there - began
@@ -198,7 +200,7 @@ class Backtest:
         if selector is None:
             return ()
         narrowed = replace(selector, matchers=(*selector.matchers, *self.split.matchers))
-        grid = AnalysisWindow.of(self.start, self.end, self.coarse)
+        grid = AnalysisWindow.from_times(self.start, self.end, self.coarse)
         # `count` and not `sum`, because a version whose gauges are NaN ran as well.
         text = f"count by ({self.split.by}) ({vector_selector(narrowed)})"
         query = SeriesQuery("versions", narrowed, (self.split.by,), promql=text)

@@ -299,7 +299,7 @@ def _analyze_samples(
             f"{given[0]} cannot be combined with --samples, which contains the counters"
         )
     skipped = SkippedRows()
-    assessed = judge_samples(samples, policy.policy(), skipped)
+    assessed = judge_samples(samples, policy.build_policy(), skipped)
     code = print_json(assessed) if output is ResultFormat.JSON else print_table(assessed)
     _warn_skipped_rows(skipped)
     return code

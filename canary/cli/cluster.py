@@ -5,7 +5,7 @@ For example:
     def command(namespace: Namespace = None, context: Context = None) -> None:
         with open_session(namespace, context=context) as cluster:
             release = cluster.release("auth")  # or NotFoundError with "did you mean"
-            target = cluster.named(DEPLOYMENTS, "auth")  # the same for any kind
+            target = cluster.get_object(DEPLOYMENTS, "auth")  # the same for any kind
             pods = cluster.client.list(PODS, cluster.namespace, {})
 """
 
@@ -53,9 +53,9 @@ class Session:
         """
         from canary.kube.objects import RELEASES  # noqa: PLC0415 - keeps --help quick
 
-        return self.named(RELEASES, name)
+        return self.get_object(RELEASES, name)
 
-    def named(self, kind: "Kind", name: str) -> "Object":
+    def get_object(self, kind: "Kind", name: str) -> "Object":
         """Return the object of this kind and name in the namespace of the session.
 
         Raises:

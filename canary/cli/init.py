@@ -157,7 +157,7 @@ def _convert(first: str | None, settings: InitSettings, *, cluster: bool) -> Exi
     for index, one in enumerate(convert_objects(objects)):
         echo("---\n" * bool(index) + one.render(), nl=False)
         echo(f"canary: {one.summarize()}", err=True)
-        for problem in one.problems():
+        for problem in one.find_problems():
             complete = False
             echo(f"canary: {one.source}: to be completed: {problem}", err=True)
     return ExitCode.OK if complete else ExitCode.USAGE
@@ -214,7 +214,7 @@ def _gather_from_cluster(settings: InitSettings) -> "DraftInput":
     options = sources.select_for(None) if sources else None
     default = sources.select(None) if sources else None
     with settings.open_session() as cluster:
-        target = cluster.named(DEPLOYMENTS, settings.names[0])
+        target = cluster.get_object(DEPLOYMENTS, settings.names[0])
         online = ClusterAccess(cluster.client, cluster.transport, options, now)
         found = gather_from_cluster(online, target, settings.draft)
     return found if options == default or not options else replace(found, prometheus=options.name)

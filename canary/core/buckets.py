@@ -23,16 +23,16 @@ class SlowThreshold:
     seconds: float
     unit: float = 1.0
 
-    def pattern(self) -> str:
+    def bound_pattern(self) -> str:
         """Return a regular expression for bounds within a factor of ten, so that less is read.
 
-        >>> SlowThreshold(0.5).pattern().split("|")[::2]
+        >>> SlowThreshold(0.5).bound_pattern().split("|")[::2]
         ['0?[.]0[1-9][0-9]*', '0?[.][1-9][0-9]*', '[1-9][0-9]{0}(?:[.][0-9]+)?']
         """
         exponent = math.floor(math.log10(self.seconds / self.unit))
         return "|".join(_decade_pattern(exponent + step) for step in (-1, 0, 1))
 
-    def said(self, bound: float) -> str:
+    def format_bound(self, bound: float) -> str:
         """Format a bound in seconds or milliseconds: `500 ms`."""
         return format_latency(bound * self.unit)
 
@@ -67,14 +67,16 @@ def find_nearest_bound(
     chosen_from = stable if bounds[Side.STABLE] else canary
     if not chosen_from:
         return NoData(
-            f"no bucket of the histogram has a bound near {slow.said(slow.seconds / slow.unit)} "
+            "no bucket of the histogram has a bound near "
+            f"{slow.format_bound(slow.seconds / slow.unit)} "
             "that all pods share: set `above` to one that it has, or add such a bucket"
         )
     wanted = slow.seconds / slow.unit
     best = min(chosen_from, key=lambda bound: (abs(math.log(bound / wanted)), -bound))
     if bounds[Side.CANARY] and best not in canary:
         return NoData(
-            f"the canary's histogram has no bucket up to {slow.said(best)} as stable's has: "
+            f"the canary's histogram has no bucket up to {slow.format_bound(best)} as stable's "
+            "has: "
             "the two versions measure response times in other buckets"
         )
     return best

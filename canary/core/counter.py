@@ -22,7 +22,7 @@ _FEW = 50.0
 
 
 class Counter:
-    """Tracks one counter; `step` takes its samples in order of time.
+    """Tracks one counter; `add_sample` takes its samples in order of time.
 
     `jumpy`: the value fell and returned at least three times within twenty samples.
     """
@@ -51,16 +51,16 @@ class Counter:
         self._returns: tuple[int, ...] = ()
         self.jumpy = False
 
-    def step(self, time: float, value: float) -> float:
+    def add_sample(self, time: float, value: float) -> float:
         """Return the increase since the last sample; 0 after a fall that is not a restart."""
         self._index += 1
         increase = value - self._value
         if value < self._value:
-            self._odd = not self._restarted(time, value)
+            self._odd = not self._has_restarted(time, value)
             increase = 0.0 if self._odd else value
             self._top, self._age = max(self._top, self._value), 0
         elif self._top and value >= self._top:
-            self._returned()
+            self._note_return()
             increase = value - self._top if self._odd else increase
             self._top = 0.0
         self._age += 1
@@ -79,7 +79,7 @@ class Counter:
         """Treat the next sample as the first after a restart, which another counter has shown."""
         self._value = 0.0
 
-    def _restarted(self, time: float, value: float) -> bool:
+    def _has_restarted(self, time: float, value: float) -> bool:
         """Return whether the value is about zero: at most half of the last, a usual increase."""
         seconds = self._time - self._began
         if value * 2 > self._value:
@@ -89,7 +89,7 @@ class Counter:
         usual = self._counted * max(1 / self._index, (time - self._time) / seconds)
         return value <= _FEW + _BURST * usual
 
-    def _returned(self) -> None:
+    def _note_return(self) -> None:
         recent = (one for one in self._returns if one > self._index - _WINDOW)
         self._returns = (*recent, self._index)
         self.jumpy = self.jumpy or len(self._returns) >= _RETURNS

@@ -160,9 +160,9 @@ class _Counts:
                 continue
             self._side.setdefault(name, counters.side_of(name))
             bad = is_bad is not None and is_bad(one.labels)
-            self._count(name, self._steps(one, name), column, bad=bad)
+            self._count_increases(name, self._list_increases(one, name), column, bad=bad)
 
-    def _count(
+    def _count_increases(
         self, name: str, steps: Iterable[tuple[float, float]], column: int, *, bad: bool
     ) -> None:
         """Add (time, increase), ascending, to their rounds; a week has a million of them."""
@@ -184,7 +184,7 @@ class _Counts:
             if bad:
                 counts[1] += increase
 
-    def _steps(self, series: Series, name: str) -> Iterable[tuple[float, float]]:
+    def _list_increases(self, series: Series, name: str) -> Iterable[tuple[float, float]]:
         points = series.points
         begun = points[:1] if self._from_zero(series, name) else ()
         if never_falls(points):  # Nearly all do, so read only the rounds in question.
@@ -192,7 +192,7 @@ class _Counts:
             known = points[first:]
             return (*begun, *[(now[0], now[1] - old[1]) for old, now in pairwise(known)])
         counter = Counter(*points[0])
-        steps = [(time, counter.step(time, value)) for time, value in points[1:]]
+        steps = [(time, counter.add_sample(time, value)) for time, value in points[1:]]
         if counter.jumpy:
             self.jumpy = NoData(_JUMPY_COUNTER.format(name=name), partial=True)
         return (*begun, *steps)

@@ -203,7 +203,7 @@ def _sample_slow_requests(
     if isinstance(good, FoundSeries):
         good = replace(good, series=select_bound(good.series, bound))
     fast = sample_ratio(replace(answers, slow=None, good=good), rounds)
-    return RatioSamples(fast.ticks, slow.said(bound))
+    return RatioSamples(fast.ticks, slow.format_bound(bound))
 
 
 def _find_bound(answers: RatioAnswers, slow: SlowThreshold) -> float | NoData | Unavailable:

@@ -97,14 +97,14 @@ def clopper_pearson(hits: int, trials: int, error: float = 0.05) -> tuple[float,
             for k in range(hits, trials + 1)
         )
 
-    low = 0.0 if hits == 0 else _bisect(tail, error / 2)
+    low = 0.0 if hits == 0 else _solve_for_probability(tail, error / 2)
     if hits == trials:
         return low, 1.0
     hits += 1  # P(X ≤ hits) = 1 − P(X ≥ hits + 1)
-    return low, _bisect(tail, 1 - error / 2)
+    return low, _solve_for_probability(tail, 1 - error / 2)
 
 
-def _bisect(tail: TailProbability, wanted: float) -> float:
+def _solve_for_probability(tail: TailProbability, wanted: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(50):
         middle = (low + high) / 2

@@ -90,7 +90,9 @@ def start_environment(build: Build, profile: LoadProfile) -> Iterator[DemoEnviro
             supervisor, directory / "postgres", max_connections=MAX_CONNECTIONS
         )
         create_accounts(postgres.dsn, profile.users)
-        traefik = start_traefik(supervisor, directory / "traefik", TrafficSplit.of(0, [], []))
+        traefik = start_traefik(
+            supervisor, directory / "traefik", TrafficSplit.from_urls(0, [], [])
+        )
         deployment = ProcessDeployment(
             supervisor, "auth", dsn=postgres.dsn, build=build, replicas=REPLICAS
         )

@@ -99,23 +99,23 @@ class DemoAct:
     def with_canary(self) -> Timeline:
         """Release the new version in steps, under canary's control."""
         self._register_queries()
-        self._run(lambda now: now >= self.recorder.began, guarded=True)
+        self._run_until(lambda now: now >= self.recorder.began, guarded=True)
         self.environment.cluster.deploy(self.scenario.build)
         self._due = 0.0
-        self._run(self._ended, guarded=True)
+        self._run_until(self._has_ended, guarded=True)
         after = self.environment.clock.now() + EPILOGUE_SECONDS
-        self._run(lambda now: now >= after, guarded=True)
-        status, sums = self.releases.status, self._sums()
+        self._run_until(lambda now: now >= after, guarded=True)
+        status, sums = self.releases.status, self._read_sums()
         result = guarded_result(status, self.recorder, sums, self._zero_after)
-        return self._timeline(result, guarded=True)
+        return self._build_timeline(result, guarded=True)
 
     def without_canary(self) -> Timeline:
         """Release the new version to all users at once, by a rolling update."""
-        self._run(lambda now: now >= self.recorder.began, guarded=False)
+        self._run_until(lambda now: now >= self.recorder.began, guarded=False)
         self.environment.cluster.deploy(self.scenario.build)
         until = self.recorder.began + self.scenario.watch
-        self._run(lambda now: now >= until, guarded=False)
-        return self._timeline(outage_result(self.recorder, self._sums()), guarded=False)
+        self._run_until(lambda now: now >= until, guarded=False)
+        return self._build_timeline(outage_result(self.recorder, self._read_sums()), guarded=False)
 
     def _register_queries(self) -> None:
         """Register the queries, so that stable's history exists when the release begins."""
@@ -126,13 +126,13 @@ class DemoAct:
         now = float(int(self.environment.clock.now()))
         self.source.read(queries, now, now, 1.0)
 
-    def _run(self, over: Callable[[float], bool], *, guarded: bool) -> None:
+    def _run_until(self, over: Callable[[float], bool], *, guarded: bool) -> None:
         if self.environment.traffic is None:
             self.environment.start_load()
         while True:
             now = self.environment.advance()
             if guarded and now >= self._due:
-                self._due = now + self._reconcile()
+                self._due = now + self._reconcile_release()
             if guarded:
                 self._time_weight_zero(now)
             if now - self._shown >= 1.0:
@@ -145,7 +145,7 @@ class DemoAct:
             if over(now):
                 return
 
-    def _reconcile(self) -> float:
+    def _reconcile_release(self) -> float:
         """Reconcile once; returns the seconds until the next time."""
         try:
             again = reconcile(self.world, self.key).requeue_after
@@ -159,13 +159,13 @@ class DemoAct:
         if self._zero_after is None and rolling_back and self.environment.cluster.routed:
             self._zero_after = now - self.recorder.began
 
-    def _ended(self, now: float) -> bool:
+    def _has_ended(self, now: float) -> bool:
         status = self.releases.status
         paused = status.release is not None and status.release.pause is not None
         done = status.intent is Intent.REST and bool(status.history)
         return done or paused or now - self.recorder.began > GIVE_UP_SECONDS
 
-    def _timeline(self, result: ReleaseSummary, *, guarded: bool) -> Timeline:
+    def _build_timeline(self, result: ReleaseSummary, *, guarded: bool) -> Timeline:
         steps = ", ".join(f"{step.weight} %" for step in self.settings.spec.steps)
         facts = {
             "scenario": self.scenario.story,
@@ -189,7 +189,7 @@ class DemoAct:
             result=result,
         )
 
-    def _sums(self) -> LoadRecord:
+    def _read_sums(self) -> LoadRecord:
         if self.environment.traffic is None:
             raise LookupError("no load was started")
         return self.environment.traffic.finish()

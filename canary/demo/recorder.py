@@ -45,7 +45,7 @@ class DemoRecorder:
         Without `resource` (a release) only what clients can observe.
         """
         status = resource.status if resource else None
-        numbers = self._numbers(now)
+        numbers = self._read_numbers(now)
         if resource is None and self.cluster.changed:
             # Without canary all traffic goes to one Deployment, whose version is the new one.
             numbers = {Side.CANARY: numbers[Side.STABLE], Side.STABLE: Numbers()}
@@ -60,7 +60,7 @@ class DemoRecorder:
             else "nothing compares the versions, so nothing stops the new one",
             canary=numbers[Side.CANARY],
             stable=numbers[Side.STABLE],
-            pools=self._pools(now, set() if resource else self._new_instances()),
+            pools=self._read_pools(now, set() if resource else self._new_instances()),
             evidence=_list_evidence(status) if status else (),
         )
         self.moments.append(moment)
@@ -93,7 +93,7 @@ class DemoRecorder:
             return set()
         return {name for name, build in stable.serving().items() if build == stable.build}
 
-    def _context(self) -> Context:
+    def _build_context(self) -> Context:
         deployments = {Side.STABLE: self.cluster.stable, Side.CANARY: self.cluster.canary}
         pods = {
             side: tuple(instance.name for instance in deployment.instances())
@@ -102,16 +102,16 @@ class DemoRecorder:
         }
         return Context(NAMESPACE, pods, {Side.CANARY: CANARY, Side.STABLE: STABLE})
 
-    def _numbers(self, now: float) -> dict[Side, Numbers]:
-        queries = compile_metric(ERRORS, self._context())
-        end = float(int(self.source.settled(now)))
+    def _read_numbers(self, now: float) -> dict[Side, Numbers]:
+        queries = compile_metric(ERRORS, self._build_context())
+        end = float(int(self.source.final_until(now)))
         start = end - WINDOW
         if not isinstance(queries, RatioQueries) or end <= 0:
             return {side: Numbers() for side in Side}
         raw = answers_of(queries, self.source.read(queries.queries(), start - WINDOW, end, 1.0))
         answered = raw if isinstance(raw, RatioAnswers) else None
-        ticks = self._ticks(answered, start, end)
-        new = self._ticks(answered, max(self._read_until, start), end)
+        ticks = self._read_ticks(answered, start, end)
+        new = self._read_ticks(answered, max(self._read_until, start), end)
         numbers = {}
         for side in Side:
             seen, failed = self.totals.get(side, (0.0, 0.0))
@@ -128,15 +128,15 @@ class DemoRecorder:
         return numbers
 
     @staticmethod
-    def _ticks(answers: RatioAnswers | None, start: float, end: float) -> tuple[Tick, ...]:
+    def _read_ticks(answers: RatioAnswers | None, start: float, end: float) -> tuple[Tick, ...]:
         if answers is None:
             return ()
         ticks = sample_ratio(answers, find_metric_rounds([answers], start, end, 1.0)).ticks
         return ticks if isinstance(ticks, tuple) else ()
 
-    def _pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
-        queries = compile_metric(POOLS, self._context())
-        end = float(int(self.source.settled(now)))
+    def _read_pools(self, now: float, new: set[str]) -> tuple[Pool, ...]:
+        queries = compile_metric(POOLS, self._build_context())
+        end = float(int(self.source.final_until(now)))
         if not isinstance(queries, PoolQueries) or end <= 0:
             return ()
         raw = answers_of(queries, self.source.read(queries.queries(), end - WINDOW, end, 1.0))

@@ -118,7 +118,7 @@ def measure_recent_traffic(
     source: Prometheus, queries: RatioQueries, now: float
 ) -> TrafficRate | None:
     """Return stable's traffic over the last ten minutes; None if it cannot be measured."""
-    end = source.settled(now) // _STEP * _STEP
+    end = source.final_until(now) // _STEP * _STEP
     grid = Grid(end - TRAFFIC_WINDOW, end, _STEP)
     answers = source.read(queries.queries(), grid.start, grid.end, grid.step)
     source.close()
@@ -127,7 +127,7 @@ def measure_recent_traffic(
 
 def measure_scrape_interval(inquiry: Inquiry, query: SeriesQuery) -> float | None:
     """Return the seconds between two scrapes of these series; None with too few scrapes."""
-    rows = inquiry.rows(range_selector(query.selector, 300))
+    rows = inquiry.query_rows(range_selector(query.selector, 300))
     times = [time for time, _ in max((row.points for row in rows), key=len, default=())]
     gaps = [later - sooner for sooner, later in pairwise(times)]
     return float(round(median(gaps))) or None if gaps else None

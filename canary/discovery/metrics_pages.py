@@ -8,7 +8,7 @@ from canary.core.series import SeriesQuery
 from canary.errors import CanaryError
 from canary.kube.objects import Object
 from canary.kube.transport import ApiRequest, RequestTimeouts, Transport
-from canary.metrics.exposition import PageError, metric_names, samples
+from canary.metrics.exposition import PageError, metric_names, parse_samples
 from canary.metrics.query_api import Labels
 from canary.operator.scrapers import metrics_url
 
@@ -27,7 +27,7 @@ class MetricsPages:
         self._bodies: list[tuple[Labels, bytes, str]] = []
         self.trouble = "" if self._pages else _explain_no_page(pods)
         for pod, url in self._pages:
-            self._read(pod["metadata"], url)
+            self._read_page(pod["metadata"], url)
 
     @property
     def names(self) -> frozenset[str]:
@@ -38,21 +38,21 @@ class MetricsPages:
         """Return the label groups that a query yields now; skips pages that cannot be parsed."""
         found = {
             tuple((label, labels.get(label, "")) for label in query.by)
-            for labels in self._series(query)
+            for labels in self._find_series(query)
         }
         return [dict(group) for group in sorted(found)]
 
-    def _series(self, query: SeriesQuery) -> Iterator[Labels]:
+    def _find_series(self, query: SeriesQuery) -> Iterator[Labels]:
         for own, body, content_type in self._bodies:
             try:
-                page = samples(body, content_type, {query.selector.metric}, whole=True)
+                page = parse_samples(body, content_type, {query.selector.metric}, whole=True)
             except PageError as error:
                 self.trouble = str(error)
                 continue
             labels = ({**sample.labels, **own} for sample in page)
             yield from (one for one in labels if selector_matches(query.selector, one))
 
-    def _read(self, metadata: Object, url: str) -> None:
+    def _read_page(self, metadata: Object, url: str) -> None:
         parts, name = urlsplit(url), metadata["name"]
         pod = quote(f"{parts.scheme}:{name}:{parts.port}", safe=":")
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{pod}/proxy{parts.path}"

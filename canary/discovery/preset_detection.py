@@ -121,4 +121,8 @@ def _detect_histogram(
     series = [Series(group, ()) for group in groups]
     slow = SlowThreshold(SLOW_THRESHOLD, preset.unit)
     bound = find_nearest_bound(series, compiled.label, compiled.side_of, slow)
-    return None if isinstance(bound, NoData) else DetectedHistogram(preset.name, slow.said(bound))
+    return (
+        None
+        if isinstance(bound, NoData)
+        else DetectedHistogram(preset.name, slow.format_bound(bound))
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from canary.core.series import Member, SeriesQuery
 from canary.errors import TransientError, UsageError
-from canary.metrics.promql import conditions_text, one_of, promql
+from canary.metrics.promql import conditions_text, format_promql, one_of
 from canary.metrics.query_api import (
     Labels,
     NoAnswerError,
@@ -38,7 +38,7 @@ class Inquiry:
         """Time of its clock in the last response, in seconds since the epoch."""
         return self._client.date
 
-    def vector(self, query: str) -> list[Sample]:
+    def query_vector(self, query: str) -> list[Sample]:
         """Return the current values of an expression.
 
         Raises:
@@ -48,10 +48,10 @@ class Inquiry:
         return [
             # A native histogram has no value, but it exists.
             Sample(row.labels, row.points[-1][1] if row.points else float("nan"))
-            for row in self.rows(query)
+            for row in self.query_rows(query)
         ]
 
-    def rows(self, query: str) -> list[Row]:
+    def query_rows(self, query: str) -> list[Row]:
         """Return the series of an expression, also of a range such as `up[5m]`.
 
         Raises as `vector`.
@@ -79,13 +79,13 @@ class Inquiry:
 
     def labels_of(self, query: SeriesQuery) -> list[Labels]:
         """Return the label groups that a query yields now."""
-        return [sample.labels for sample in self.vector(promql(query))]
+        return [sample.labels for sample in self.query_vector(format_promql(query))]
 
     def names_of(self, namespace: str, pods: tuple[str, ...]) -> frozenset[str]:
         """Return the names of all metrics of these pods."""
         member = Member("pod", one_of(pods), "namespace", namespace)
         query = f"count by (__name__) ({{{conditions_text(member.matchers())}}})"
-        return frozenset(sample.labels.get("__name__", "") for sample in self.vector(query))
+        return frozenset(sample.labels.get("__name__", "") for sample in self.query_vector(query))
 
     def close(self) -> None:
         """Close the connections."""

@@ -39,7 +39,7 @@ def check_api_server(context: DoctorContext) -> Iterator[Diagnosis]:
 
 def check_definition(context: DoctorContext) -> Iterator[Diagnosis]:
     """Check that the CRD is served and has the fields that this program uses."""
-    if not context.server.served(RELEASES):
+    if not context.server.serves_kind(RELEASES):
         said = f"the cluster does not serve {RELEASES.kind} ({RELEASES.api_version})"
         yield report_error("definition", said, f"install the CRD: {_INSTALL}")
         return

@@ -14,7 +14,7 @@ from canary.metrics.prometheus import PrometheusOptions
 class DoctorClient(Objects, Protocol):
     """The methods of `canary.kube.client.Client` that checks use; creates only access reviews."""
 
-    def served(self, kind: Kind) -> bool:
+    def serves_kind(self, kind: Kind) -> bool:
         """Return whether the cluster serves this kind in this version."""
         ...
 

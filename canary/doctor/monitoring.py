@@ -65,13 +65,13 @@ def _report_unreachable(error: CanaryError, url: str, *, named: bool) -> Diagnos
 
 
 def _check_freshness(inquiry: Inquiry) -> Iterator[Diagnosis]:
-    up = inquiry.vector("count(up)")
+    up = inquiry.query_vector("count(up)")
     if not up:
         said = f"{inquiry.url} responds but has no series up: it scrapes nothing"
         yield report_error("prometheus", said, "check its targets page, and the address")
         return
     targets = f"{up[0].value:.0f} targets"
-    age = inquiry.vector("time() - max(timestamp(up))")[0].value
+    age = inquiry.query_vector("time() - max(timestamp(up))")[0].value
     said = f"{inquiry.url} has {targets}; its newest sample is {human_duration(max(age, 0))} old"
     if age > _OLD:
         yield report_error(
@@ -83,14 +83,14 @@ def _check_freshness(inquiry: Inquiry) -> Iterator[Diagnosis]:
         )
     else:
         yield report_ok("prometheus", said)
-    down = inquiry.vector("count(up == 0)")
+    down = inquiry.query_vector("count(up == 0)")
     if down and down[0].value >= up[0].value / 2:
         said = f"{down[0].value:.0f} of {targets} cannot be scraped"
         yield report_warning("prometheus", said, "check its targets page")
 
 
 def _check_clocks(context: DoctorContext, inquiry: Inquiry) -> Iterator[Diagnosis]:
-    inquiry.vector("vector(1)")
+    inquiry.query_vector("vector(1)")
     theirs, ours = inquiry.date, context.date()
     if theirs is None or ours is None:
         yield report_warning(

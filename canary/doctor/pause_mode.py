@@ -152,7 +152,7 @@ def _report_unserved_policies(context: DoctorContext, mode: PauseModeOption) -> 
     older = [
         version
         for version in _OLDER
-        if context.server.served(Kind(POLICIES.group, version, POLICIES.plural, POLICIES.kind))
+        if context.server.serves_kind(Kind(POLICIES.group, version, POLICIES.plural, POLICIES.kind))
     ]
     serves = f"MutatingAdmissionPolicy only as {older[0]}" if older else "no admission policies"
     said = f"{_AT_REST}: this cluster serves {serves} (v1 since Kubernetes 1.36)"

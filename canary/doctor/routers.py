@@ -19,7 +19,7 @@ GATEWAY_CLASSES = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "Gat
 
 def check_routers(context: DoctorContext) -> Iterator[Diagnosis]:
     """Check for kinds of routes that can be weighted, and for Gateway API controllers."""
-    served = [one.kind for one in DIALECTS if context.server.served(one.kind)]
+    served = [one.kind for one in DIALECTS if context.server.serves_kind(one.kind)]
     if not served:
         said = "no supported router: expected Gateway API, Istio or Traefik"
         remedy = "install one (docs/routers.md); until then traffic is split by number of pods"

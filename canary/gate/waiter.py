@@ -71,7 +71,7 @@ class GateWaiter:
         """Return the result of an interrupted wait; None before the first state."""
         if self._observed is None or self._tracked is None:
             return None
-        return interrupted_result(self._observed, self._tracked, self._waited())
+        return interrupted_result(self._observed, self._tracked, self._seconds_waited())
 
     def _handle_update(self, update: ReleaseUpdate) -> GateResult | None:
         if update.item is None and update.old is not None:
@@ -85,7 +85,7 @@ class GateWaiter:
         except NotFoundError:
             return self._handle_deletion()
         self._warned.discard("outage")
-        observed = self._observe(state)
+        observed = self._observe_state(state)
         self._tracked = select_template(
             self._tracked or start_tracking(observed), observed, self.options
         )
@@ -96,7 +96,7 @@ class GateWaiter:
         self._print_progress(found)
         return None
 
-    def _observe(self, state: ClusterState) -> Observation:
+    def _observe_state(self, state: ClusterState) -> Observation:
         now, reason = self.elapsed(), state.resource.status.reason
         if self._reason[0] is not reason:
             self._reason = (reason, now)
@@ -105,23 +105,23 @@ class GateWaiter:
         return self._observed
 
     def _check_timeout(self, found: GateState) -> GateState:
-        if self._waited() < self.timeout or self._observed is None or self._tracked is None:
+        if self._seconds_waited() < self.timeout or self._observed is None or self._tracked is None:
             return found
         return time_out(self._observed, self._tracked, self.options, format_duration(self.timeout))
 
     def _build_result(self, found: FinishedState) -> GateResult | None:
         if self._observed is None or self._tracked is None:
             return None
-        return build_result(found, self._observed, self._tracked, self._waited())
+        return build_result(found, self._observed, self._tracked, self._seconds_waited())
 
-    def _waited(self) -> float:
+    def _seconds_waited(self) -> float:
         return self.elapsed() - self._started
 
     def _handle_outage(self, error: TransientError) -> GateResult | None:
         """The API server cannot be reached: the release continues, and so does the wait."""
         if self._observed is None:
             raise error
-        self._warn("outage", f"{error}; retrying")
+        self._warn_once("outage", f"{error}; retrying")
         found = self._check_timeout(PendingState(""))
         return self._build_result(found) if isinstance(found, FinishedState) else None
 
@@ -140,13 +140,15 @@ class GateWaiter:
         self._unhandled_since = since if found.unseen else None
         problem = self.operator_problem(now)
         if problem:
-            self._warn("operator", f"{problem}; the release does not continue (canary doctor)")
+            self._warn_once("operator", f"{problem}; the release does not continue (canary doctor)")
         elif problem is not None:
             self._warned.discard("operator")
         if not problem and found.unseen and now - since >= UNHANDLED_WARNING:
-            self._warn("unhandled", _describe_unhandled(now - since, running=problem is not None))
+            self._warn_once(
+                "unhandled", _describe_unhandled(now - since, running=problem is not None)
+            )
 
-    def _warn(self, about: str, text: str) -> None:
+    def _warn_once(self, about: str, text: str) -> None:
         """Print a warning once, until its cause is gone."""
         if about not in self._warned:
             self._warned.add(about)

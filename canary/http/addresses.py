@@ -46,10 +46,12 @@ class AddressRules:
 
     def check(self, address: str) -> None:
         """Raise AddressError if requests to an IP address are forbidden."""
-        found = _embedded(ip_address(address.partition("%")[0]))
-        if _in(found, self.allowed):
+        found = _extract_ipv4(ip_address(address.partition("%")[0]))
+        if _is_in_networks(found, self.allowed):
             return
-        if why := _kind(found) or ("in a refused network" if _in(found, self.refused) else ""):
+        if why := _describe_forbidden(found) or (
+            "in a refused network" if _is_in_networks(found, self.refused) else ""
+        ):
             raise AddressError(
                 f"its address is {why}: requests to it are forbidden; allow them with "
                 "--allow-network"
@@ -68,7 +70,7 @@ def parse_networks(option: str, texts: Iterable[str]) -> tuple[Network, ...]:
         raise UsageError(f"{option}: expected a network such as 10.96.0.0/12: {error}") from error
 
 
-def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _extract_ipv4(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return the IPv4 address embedded in an IPv6 address, if any."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
@@ -78,7 +80,7 @@ def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return address
 
 
-def _kind(address: IPv4Address | IPv6Address) -> str:
+def _describe_forbidden(address: IPv4Address | IPv6Address) -> str:
     if address.is_loopback:
         return "a loopback address"
     if address.is_link_local or address in _METADATA:
@@ -88,5 +90,5 @@ def _kind(address: IPv4Address | IPv6Address) -> str:
     return "not the address of a host" if address == IPv4Address("255.255.255.255") else ""
 
 
-def _in(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> bool:
+def _is_in_networks(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import certifi
 from urllib3 import (
+    BaseHTTPResponse,
     HTTPConnectionPool,
     HTTPHeaderDict,
     HTTPResponse,
@@ -154,11 +155,13 @@ class HttpClient:
         }
         if tls.server_name is not None:
             settings["server_hostname"] = tls.server_name
-        self._pools = PoolManager(**settings) if proxy is None else _proxied(proxy, settings)
+        self._pools = (
+            PoolManager(**settings) if proxy is None else _build_proxy_pool(proxy, settings)
+        )
         # The administrator chose the proxy, so its own address is not checked.
         self._pools.pool_classes_by_scheme = {
-            "http": _plain(None if proxy else rules, resolve),
-            "https": _secure(None if proxy else rules, resolve),
+            "http": _build_http_pool(None if proxy else rules, resolve),
+            "https": _build_https_pool(None if proxy else rules, resolve),
         }
 
     def send(
@@ -178,35 +181,47 @@ class HttpClient:
         limits = self._limits
         whole = limits.whole if seconds is None else min(seconds, limits.whole)
         read = min(limits.read, whole)
+        timeout = Timeout(connect=min(limits.connect, read), read=read)
         ends = _ends.set(time.monotonic() + whole)
         try:
-            parts = split_url(url)
-            if self._proxied and self._rules != EVERYWHERE:
-                self._check_target(parts.hostname or "")
-            response = self._pools.urlopen(
-                method,
-                url,
-                body=body,
-                headers={"User-Agent": "canary", **headers},
-                redirect=False,
-                preload_content=False,
-                timeout=Timeout(connect=min(limits.connect, read), read=read),
-            )
+            response = self._open_response(method, url, headers, body, timeout)
         except (HTTPError, OSError, ValueError) as error:
-            raise _unsent(error, read) from None
+            raise _translate_error(error, read) from None
         finally:
             _ends.reset(ends)
         try:
             return HttpAnswer(
                 response.status,
                 response.headers,
-                _read(response, limits) if limits.size else b"",
+                _read_body(response, limits) if limits.size else b"",
                 _says_its_end(response.headers),
             )
         except (HTTPError, OSError) as error:
-            raise _unsent(error, read) from None
+            raise _translate_error(error, read) from None
         finally:
             response.close()
+
+    def _open_response(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: Timeout,
+    ) -> BaseHTTPResponse:
+        """Return the response with its headers read; its body has not been."""
+        parts = split_url(url)
+        if self._proxied and self._rules != EVERYWHERE:
+            self._check_target(parts.hostname or "")
+        return self._pools.urlopen(
+            method,
+            url,
+            body=body,
+            headers={"User-Agent": "canary", **headers},
+            redirect=False,
+            preload_content=False,
+            timeout=timeout,
+        )
 
     def close(self) -> None:
         """Close idle connections."""
@@ -219,7 +234,7 @@ class HttpClient:
                 self._rules.check(str(place[0]))
 
 
-def _proxied(proxy: Proxy, settings: Mapping[str, Any]) -> ProxyManager:
+def _build_proxy_pool(proxy: Proxy, settings: Mapping[str, Any]) -> ProxyManager:
     try:
         url, credentials = split_credentials(proxy.url)
         split_url(url)
@@ -233,7 +248,7 @@ def _says_its_end(headers: HTTPHeaderDict) -> bool:
     return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
-def _read(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseHTTPResponse has no read1
+def _read_body(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseHTTPResponse has no read1
     """Read the body within the limits. Raises HttpError."""
     deadline = time.monotonic() + limits.whole
     body = bytearray()
@@ -257,7 +272,7 @@ _KINDS: Final[tuple[tuple[type[Exception], type[HttpError], str], ...]] = (
 _BROKEN_OFF: Final = "it cannot be reached, or broke off"
 
 
-def _unsent(error: Exception, read: float) -> CanaryError:
+def _translate_error(error: Exception, read: float) -> CanaryError:
     """Return our error, whose message repeats nothing of the address."""
     if isinstance(error, HttpError):
         return error
@@ -274,12 +289,12 @@ def _unsent(error: Exception, read: float) -> CanaryError:
 
 def _root_cause(error: BaseException) -> str:
     """Return the innermost reason, such as "Connection refused"."""
-    while (inner := _inside(error)) is not None:
+    while (inner := _find_wrapped_error(error)) is not None:
         error = inner
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _inside(error: BaseException) -> BaseException | None:
+def _find_wrapped_error(error: BaseException) -> BaseException | None:
     wrapped = (getattr(error, "reason", None), *error.args[::-1], error.__cause__)
     return next((one for one in wrapped if isinstance(one, BaseException)), None)
 
@@ -311,13 +326,13 @@ class _Guarded:
             raise http_errors.NameResolutionError(connection.host, connection, error) from error  # type: ignore[arg-type]
         for *_, place in found:
             self.rules.check(str(place[0]))
-        return _connected(connection, found)
+        return _connect_to_first(connection, found)
 
     def getresponse(self) -> HTTPResponse:
         """Return the response as in urllib3, but close the connection at the header's deadline."""
         left = max(_ends.get() - time.monotonic(), 0.01)
         late = threading.Event()
-        timer = threading.Timer(left, _cut, (self.sock, late))  # type: ignore[attr-defined]
+        timer = threading.Timer(left, _cut_connection, (self.sock, late))  # type: ignore[attr-defined]
         timer.daemon = True
         timer.start()
         try:
@@ -330,7 +345,7 @@ class _Guarded:
             timer.cancel()
 
 
-def _connected(connection: Any, found: list[Any]) -> socket.socket:  # noqa: ANN401  # urllib3's
+def _connect_to_first(connection: Any, found: list[Any]) -> socket.socket:  # noqa: ANN401  # urllib3's
     """Connect to the first address that answers, all within one timeout."""
     deadline = time.monotonic() + connection.timeout
     problem: OSError = OSError("no address")
@@ -353,7 +368,7 @@ def _connected(connection: Any, found: list[Any]) -> socket.socket:  # noqa: ANN
     raise http_errors.NewConnectionError(connection, "it cannot be reached") from problem
 
 
-def _plain(rules: AddressRules | None, resolve: Resolve) -> type[HTTPConnectionPool]:
+def _build_http_pool(rules: AddressRules | None, resolve: Resolve) -> type[HTTPConnectionPool]:
     class Connection(_Guarded, HTTPConnection):  # type: ignore[misc]
         pass
 
@@ -364,7 +379,7 @@ def _plain(rules: AddressRules | None, resolve: Resolve) -> type[HTTPConnectionP
     return Pool
 
 
-def _secure(rules: AddressRules | None, resolve: Resolve) -> type[HTTPSConnectionPool]:
+def _build_https_pool(rules: AddressRules | None, resolve: Resolve) -> type[HTTPSConnectionPool]:
     class Connection(_Guarded, HTTPSConnection):  # type: ignore[misc]
         pass
 
@@ -380,7 +395,7 @@ def _secure(rules: AddressRules | None, resolve: Resolve) -> type[HTTPSConnectio
     return Pool
 
 
-def _cut(sock: socket.socket, late: threading.Event) -> None:
+def _cut_connection(sock: socket.socket, late: threading.Event) -> None:
     late.set()
     with suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # past TLS, which another thread is using

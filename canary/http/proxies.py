@@ -8,8 +8,8 @@ from canary.http.urls import split_url
 
 def environment_proxy(url: str, environment: Mapping[str, str]) -> str | None:
     """Return the proxy of HTTP_PROXY or HTTPS_PROXY, unless NO_PROXY excludes the URL."""
-    proxy = _variable(environment, f"{split_url(url).scheme}_proxy")
-    return proxy if proxy and needs_proxy(url, _variable(environment, "no_proxy")) else None
+    proxy = _read_variable(environment, f"{split_url(url).scheme}_proxy")
+    return proxy if proxy and needs_proxy(url, _read_variable(environment, "no_proxy")) else None
 
 
 def needs_proxy(url: str, no_proxy: str) -> bool:
@@ -21,15 +21,17 @@ def needs_proxy(url: str, no_proxy: str) -> bool:
     parts = split_url(url)
     host = (parts.hostname or "").rstrip(".").lower()
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    address = _address(host)
+    address = _parse_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return False
     return not any(
-        _matches(one.strip().lower(), host, port, address) for one in no_proxy.split(",")
+        _matches_rule(one.strip().lower(), host, port, address) for one in no_proxy.split(",")
     )
 
 
-def _matches(rule: str, host: str, port: int, address: IPv4Address | IPv6Address | None) -> bool:
+def _matches_rule(
+    rule: str, host: str, port: int, address: IPv4Address | IPv6Address | None
+) -> bool:
     if not rule or rule == "*":
         return rule == "*"
     if address is not None and "/" in rule:
@@ -38,22 +40,22 @@ def _matches(rule: str, host: str, port: int, address: IPv4Address | IPv6Address
         except ValueError:
             return False
     name, colon, rest = rule.rpartition(":")
-    if colon and rest.isdecimal() and _address(rule) is None:
+    if colon and rest.isdecimal() and _parse_address(rule) is None:
         if int(rest) != port:
             return False
         rule = name
     rule = rule.strip("[]").removeprefix("*")
     if address is not None:
-        return _address(rule) == address
+        return _parse_address(rule) == address
     return host == rule or host.endswith(rule if rule.startswith(".") else f".{rule}")
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
 
 
-def _variable(environment: Mapping[str, str], name: str) -> str:
+def _read_variable(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name.upper()) or environment.get(name) or ""

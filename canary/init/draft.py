@@ -42,7 +42,7 @@ def render_draft(found: DraftInput) -> Draft:
     judged = found.traffic if found.measured.ratio else None
     plan = plan_steps(judged, routed=bool(found.selection.service_routes))
     lines = [
-        *_header(found),
+        *_header_lines(found),
         *_traffic_section(found),
         *_steps_section(found, plan),
         *_analysis_section(found, plan),
@@ -60,7 +60,7 @@ def render_draft(found: DraftInput) -> Draft:
     return Draft(text, tuple(collect_notes(found, plan)))
 
 
-def _comment(text: str, indent: int) -> Iterator[str]:
+def _comment_lines(text: str, indent: int) -> Iterator[str]:
     """Yield the text as wrapped YAML comment lines."""
     line = ""
     for word in text.split():
@@ -78,9 +78,9 @@ def quote_scalar(value: str) -> str:
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
-def _header(found: DraftInput) -> Iterator[str]:
+def _header_lines(found: DraftInput) -> Iterator[str]:
     topology, name = found.topology, quote_scalar(found.topology.name)
-    yield from _comment(
+    yield from _comment_lines(
         f"Protects Deployment {topology.name}: each new version first gets a small share "
         "of the traffic and is rolled back automatically if it is worse.",
         0,
@@ -95,7 +95,7 @@ def _header(found: DraftInput) -> Iterator[str]:
         yield f"  namespace: {quote_scalar(topology.namespace)}"
     yield "spec:"
     own = "The existing Deployment is used in place: no pod restarts when this is applied."
-    yield from _comment(own + _scaling_note(topology), 2)
+    yield from _comment_lines(own + _scaling_note(topology), 2)
     yield f"  target: {{kind: Deployment, name: {name}}}"
     yield from _service_section(found)
 
@@ -121,11 +121,11 @@ def _service_section(found: DraftInput) -> Iterator[str]:
         workers = (
             "No Service selects its pods, so they are treated as workers that fetch their work"
         )
-        yield from _comment(f"{workers} themselves.", 2)
+        yield from _comment_lines(f"{workers} themselves.", 2)
         return
     others = [one["metadata"]["name"] for one in topology.services if one is not selection.service]
     which = f"So do {join_names(others)}." if others else "No other Service does."
-    yield from _comment(f"Selects the Deployment's pods. {which} canary only reads it.", 2)
+    yield from _comment_lines(f"Selects the Deployment's pods. {which} canary only reads it.", 2)
     yield f"  service: {{name: {quote_scalar(selection.name)}}}"
     if not selection.service_routes:
         return
@@ -136,12 +136,12 @@ def _isolation_section(found: DraftInput) -> Iterator[str]:
     """Only a comment: the operator computes the labels at the start of each release."""
     replaced = choose_replacements(found.topology.target, found.topology.neighbors)
     if isinstance(replaced, Obstacle):
-        yield from _comment(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
+        yield from _comment_lines(f"NOT ISOLATED, so no release can start: {replaced.message}", 2)
         return
     values = join_names(f"{key}: {value}" for key, value in replaced.items())
     names = join_names(one["metadata"]["name"] for one in found.topology.services)
     where = "in the namespace" if found.named else "in these files"
-    yield from _comment(
+    yield from _comment_lines(
         f"Canary pods get {values}: no Service {where} selects them ({names}), and neither does "
         "the Deployment's own selector. Other selectors that use these labels do not match canary "
         "pods (canary lint --cluster finds them).",
@@ -160,7 +160,7 @@ def _traffic_section(found: DraftInput) -> Iterator[str]:
         case (route,):
             yield from _one_route(route, selection.name)
         case routes:
-            yield from _comment(
+            yield from _comment_lines(
                 f"{len(routes)} routes send traffic to Service {selection.name}; each "
                 "weight is written to all of them. Traffic of routes that are not "
                 "listed here stays with stable.",
@@ -174,10 +174,12 @@ def _traffic_section(found: DraftInput) -> Iterator[str]:
 
 
 def _one_route(route: ServiceRoute, service: str) -> Iterator[str]:
-    yield from _comment(f"Sends traffic to Service {service}{_in_rules(len(route.rules))}.", 4)
+    yield from _comment_lines(
+        f"Sends traffic to Service {service}{_in_rules(len(route.rules))}.", 4
+    )
     names = [name for name in route.rules if name]
     if names:
-        yield from _comment(f"To weight one rule only, name it: {join_names(names)}.", 4)
+        yield from _comment_lines(f"To weight one rule only, name it: {join_names(names)}.", 4)
     yield f"    {_format_route(route)}"
 
 
@@ -200,7 +202,7 @@ def _format_route(route: ServiceRoute) -> str:
 
 def _no_route(found: DraftInput) -> Iterator[str]:
     if found.selection.service is None:
-        yield from _comment(
+        yield from _comment_lines(
             "The work is split by the number of pods: approximately, and a canary pod "
             "takes its share as soon as it runs.",
             4,
@@ -218,7 +220,7 @@ def _no_route(found: DraftInput) -> Iterator[str]:
         )
     else:
         which = f"No route that can be weighted sends traffic to Service {found.selection.name}"
-    yield from _comment(
+    yield from _comment_lines(
         f"{which}: the traffic is split by the number of pods. That is approximate, and a "
         "canary pod gets its share as soon as it is ready. Better: a route (docs/routers.md), as "
         "gatewayAPI, istio or traefik.",
@@ -230,7 +232,7 @@ def _no_route(found: DraftInput) -> Iterator[str]:
 def _steps_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     topology = found.topology
     if topology.cron_jobs and found.selection.service_routes:
-        yield from _comment(
+        yield from _comment_lines(
             "Checks before any traffic, as Jobs from a suspended CronJob. Suspended "
             f"CronJobs: {join_names(topology.cron_jobs)}.",
             2,
@@ -241,7 +243,7 @@ def _steps_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     first = plan.steps[0][0]
     size = canary_replicas if found.selection.service_routes else pods_for_share
     pods = size(replicas, first)
-    yield from _comment(
+    yield from _comment_lines(
         f"Percent of the traffic, and minimum duration. {_rate_note(found, first)}The "
         f"first step runs {pods} canary pod{'' if pods == 1 else 's'} beside "
         f"{replicas}. `approval: true` waits for `canary promote`.",
@@ -252,7 +254,7 @@ def _steps_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
         yield f"  - {{weight: {weight}, duration: {format_duration(length)}}}"
     yield "  # Monitoring after promotion; a failure rolls back to the previous version."
     yield "  bake: 30m"
-    yield from _comment("A release that takes longer pauses and gives the reason.", 2)
+    yield from _comment_lines("A release that takes longer pauses and gives the reason.", 2)
     yield f"  deadline: {format_duration(DEADLINE)}"
 
 
@@ -269,13 +271,13 @@ def _rate_note(found: DraftInput, first: int) -> str:
 def _analysis_section(found: DraftInput, plan: StepPlan) -> Iterator[str]:
     yield "  analysis:"
     yield from _source_section(found)
-    yield from _comment(
+    yield from _comment_lines(
         "Minimum time under traffic before promotion. Choose it longer than the interval of the "
         "rarest fault that matters.",
         4,
     )
     yield "    minDuration: 20m"
-    yield from _comment(
+    yield from _comment_lines(
         f"Promotion must rule out that {format_percent(plan.regression)} more requests "
         f"fail than now. {_forecast_note(plan)}",
         4,
@@ -302,7 +304,9 @@ def _source_section(found: DraftInput) -> Iterator[str]:
     yield "    source: prometheus"
     if found.prometheus is not None:
         yield f"    prometheus: {found.prometheus}"
-    yield from _comment(f"{seen}A shorter interval than that of the scrapes shows nothing new.", 4)
+    yield from _comment_lines(
+        f"{seen}A shorter interval than that of the scrapes shows nothing new.", 4
+    )
     yield f"    interval: {format_duration(float(int(min(interval, 300.0))))}"
 
 
@@ -318,20 +322,20 @@ def _forecast_note(plan: StepPlan) -> str:
 def _metrics_section(found: DraftInput) -> Iterator[str]:
     measured = found.measured
     if measured.why:
-        yield from _comment(
+        yield from _comment_lines(
             f"NO DATA FOUND ({measured.why}): check with canary lint --cluster --prometheus URL.", 4
         )
     if measured.ratio is not None:
         others = f" Also available: {join_names(measured.others)}." if measured.others else ""
         failures = _failure_name(measured.ratio)
-        yield from _comment(
+        yield from _comment_lines(
             f"Share of {failures}. Fails above 1.25 times stable's share, or above 5 %.{others}", 4
         )
         yield (f"    - {{name: errors, ratio: {{preset: {measured.ratio}}}, tolerance: 1.25, "
                "limit: 0.05}")  # fmt: skip
         yield from _client_errors(measured.ratio)
     if measured.slow is not None:
-        yield from _comment(
+        yield from _comment_lines(
             f"Requests slower than {measured.slow.bound}, the bucket bound nearest to "
             "`above`. Compared with stable only.",
             4,
@@ -340,7 +344,7 @@ def _metrics_section(found: DraftInput) -> Iterator[str]:
                f"above: {format_duration(SLOW_THRESHOLD)}}}}}")  # fmt: skip
     for preset in measured.pools:
         name = "pool" if len(measured.pools) == 1 else f"pool-{preset}"
-        yield from _comment(
+        yield from _comment_lines(
             "Database connections. Fails above 75 % of the pool, or if 3 connections "
             "are not returned within 10 minutes.",
             4,
@@ -359,7 +363,7 @@ def _client_errors(preset: str) -> Iterator[str]:
     """Yield a metric of 4xx responses: a version that rejects every request has no 5xx at all."""
     if ratio_preset(preset).client is None:
         return
-    yield from _comment(
+    yield from _comment_lines(
         "Requests rejected with 4xx, such as 401 or 404. Not errors by themselves; "
         "fails if the canary rejects many more than stable.",
         4,
@@ -369,7 +373,7 @@ def _client_errors(preset: str) -> Iterator[str]:
 
 def _unlimited_pools(measured: MetricSelection) -> Iterator[str]:
     for preset in measured.unlimited_pools:
-        yield from _comment(f"Pool without an exported maximum ({preset}): set max.", 4)
+        yield from _comment_lines(f"Pool without an exported maximum ({preset}): set max.", 4)
         yield f"    # - {{name: pool, pool: {{preset: {preset}, max: POOL_SIZE}}, limit: 0.75}}"
 
 

@@ -81,14 +81,14 @@ class SharedTexts:
         """Return an equal value whose keys and short texts are shared with those of others."""
         kind = type(value)
         if kind is str:
-            return self._text(value) if len(value) <= _LONGEST_SHARED else value
+            return self._share_text(value) if len(value) <= _LONGEST_SHARED else value
         if kind is dict:
-            return {self._text(key): self.share(item) for key, item in value.items()}
+            return {self._share_text(key): self.share(item) for key, item in value.items()}
         if kind is list and value and type(value[0]) not in _NUMBERS:
             return [self.share(item) for item in value]
         return value
 
-    def _text(self, text: str) -> str:
+    def _share_text(self, text: str) -> str:
         if len(self._texts) >= MOST_SHARED:
             self._texts = {}
         return self._texts.setdefault(text, text)
@@ -140,10 +140,10 @@ class Cache:
     def list(self, namespace: str = "", labels: Mapping[str, str] | None = None) -> list[Object]:
         """Return the objects of a namespace ("" means all) with these labels."""
         wanted = (labels or {}).items()
-        found = self.indexed(_namespace_key(namespace)) if namespace else self._all()
+        found = self.list_indexed(_namespace_key(namespace)) if namespace else self._copy_items()
         return [item for item in found if wanted <= (item["metadata"].get("labels") or {}).items()]
 
-    def indexed(self, index_key: str) -> Sequence[Object]:
+    def list_indexed(self, index_key: str) -> Sequence[Object]:
         """Return the objects with this index key: by default those that this uid owns."""
         with self._lock:
             return [self._items[place] for place in self._index_keys.get(index_key, ())]
@@ -160,9 +160,9 @@ class Cache:
             back = version_number(version) < self._version
             self._version = version_number(version)
             newer = [item for item in fresh.values() if not self._is_stale(item, back=back)]
-            changes = [self._put(item) for item in newer]
+            changes = [self._store_item(item) for item in newer]
             changes += [
-                self._drop(place)
+                self._remove_item(place)
                 for place in self._items.keys() - fresh.keys()
                 if back or version_of(self._items[place]) <= self._version
             ]
@@ -184,7 +184,7 @@ class Cache:
             self._deleted.discard(item["metadata"]["uid"])
             old = self._items.get(place_of(item))
             newer = old is not None and version_of(old) > version_of(item)
-            change: _Change = (None, None) if newer else self._drop(place_of(item))
+            change: _Change = (None, None) if newer else self._remove_item(place_of(item))
         self._notify_handlers([change])
 
     def advance(self, version: str) -> None:
@@ -210,10 +210,10 @@ class Cache:
             if old is None or old["metadata"]["uid"] != uid:
                 return
             self._deleted.add(uid)
-            change = self._drop((namespace, name))
+            change = self._remove_item((namespace, name))
         self._notify_handlers([change])
 
-    def _all(self) -> Sequence[Object]:
+    def _copy_items(self) -> Sequence[Object]:
         with self._lock:
             return [*self._items.values()]
 
@@ -222,7 +222,7 @@ class Cache:
 
     def _put_newer(self, item: Object) -> _Change:
         """Compact and store the object, unless it is known: the watch repeats our own writes."""
-        return (None, None) if self._is_stale(item) else self._put(self.compact(item))
+        return (None, None) if self._is_stale(item) else self._store_item(self.compact(item))
 
     def _is_stale(self, item: Object, *, back: bool = False) -> bool:
         """Return whether the object is known or deleted; with `back` any version is news."""
@@ -230,15 +230,15 @@ class Cache:
         known = old is not None and version_of(item) <= version_of(old)
         return (known and not back) or item["metadata"]["uid"] in self._deleted
 
-    def _put(self, item: Object) -> _Change:
+    def _store_item(self, item: Object) -> _Change:
         place = place_of(item)
-        old, _ = self._drop(place)
+        old, _ = self._remove_item(place)
         self._items[place] = item
         for index_key in self._keys_of(item):
             self._index_keys[index_key].add(place)
         return old, item
 
-    def _drop(self, place: Place) -> _Change:
+    def _remove_item(self, place: Place) -> _Change:
         old = self._items.pop(place, None)
         for index_key in self._keys_of(old) if old else ():
             self._index_keys[index_key].discard(place)

@@ -41,13 +41,13 @@ class CachedObjects:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return the object, or None when it does not exist."""
-        for cache in self._covering(kind, namespace, {}):
+        for cache in self._covering_caches(kind, namespace, {}):
             return cache.get(namespace, name)
         return self._server.get(kind, namespace, name)
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         """Return all objects with these labels."""
-        for cache in self._covering(kind, namespace, labels):
+        for cache in self._covering_caches(kind, namespace, labels):
             return cache.list(namespace, labels)
         until, message = self._absent.get(kind, (0.0, ""))
         if message and self._timing.now() < until:
@@ -58,11 +58,11 @@ class CachedObjects:
             self._absent[kind] = self._timing.now() + ABSENT_FOR, str(error)
             raise
 
-    def owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:
+    def list_owned(self, kind: Kind, namespace: str, owner: str) -> Sequence[Object]:
         """Return the objects of a namespace that the object with this uid owns."""
-        for cache in self._covering(kind, namespace, {}):
+        for cache in self._covering_caches(kind, namespace, {}):
             # Users may write any uid into an owner reference, in their own namespaces.
-            found = cache.indexed(owner)
+            found = cache.list_indexed(owner)
             return [item for item in found if item["metadata"].get("namespace") == namespace]
         everything = self._server.list(kind, namespace, {})
         return [item for item in everything if owner in owner_uids(item)]
@@ -92,23 +92,25 @@ class CachedObjects:
         answer = self._server.remove(kind, namespace, name, propagation)
         if answer is not None and answer.get("kind") == "Status":
             uid = answer.get("details", {}).get("uid", "")
-            for cache in self._of(kind):
+            for cache in self._caches_of(kind):
                 cache.record_deletion(namespace, name, uid)
         elif answer is not None:
             self._record_write(kind, answer)
         return answer
 
     def _record_write(self, kind: Kind, item: Object) -> Object:
-        for cache in self._of(kind):
+        for cache in self._caches_of(kind):
             cache.record_write(item)
         return item
 
-    def _of(self, kind: Kind) -> Sequence[Cache]:
+    def _caches_of(self, kind: Kind) -> Sequence[Cache]:
         return self._caches.get(kind, ())
 
-    def _covering(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Iterable[Cache]:
+    def _covering_caches(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str]
+    ) -> Iterable[Cache]:
         return (
             cache
-            for cache in self._of(kind)
+            for cache in self._caches_of(kind)
             if cache.scope.covers(kind, namespace, labels) and cache.synced.is_set()
         )

@@ -66,13 +66,13 @@ class Watch:
 
     def __iter__(self) -> Iterator[WatchEvent]:
         for line in self._stream:
-            yield self._event(line)
+            yield self._parse_event(line)
 
     def interrupt(self) -> None:
         """End the iteration; called from another thread."""
         self._stream.interrupt()
 
-    def _event(self, line: bytes) -> WatchEvent:
+    def _parse_event(self, line: bytes) -> WatchEvent:
         try:
             event = json.loads(line)
             kind, found = str(event["type"]), event["object"]
@@ -87,7 +87,9 @@ class Watch:
 
 
 class Client:
-    """`Objects` over the API server. Thread-safe; views (`fenced`, `tuned`) share connections.
+    """`Objects` over the API server. Thread-safe.
+
+    Views (`with_fence`, `with_policy`) share its connections.
 
     Only transient errors are retried: no connection, 429 and, for requests that may be repeated,
     lost responses and 5xx. A create that the server may have carried out is not repeated.
@@ -101,17 +103,17 @@ class Client:
     ) -> None:
         self._calls = Caller(transport, policy or RetryPolicy(), stopper or Stopper(SystemTiming()))
 
-    def fenced(self, remaining: Callable[[], float]) -> "Client":
+    def with_fence(self, remaining: Callable[[], float]) -> "Client":
         """Return a view that writes only while `remaining()` is above 0 seconds.
 
         `remaining` is called before every attempt, and limits its time-out. Afterwards writes raise
         NotLeaderError.
         """
-        return self._view(replace(self._calls, remaining=remaining))
+        return self._build_view(replace(self._calls, remaining=remaining))
 
-    def tuned(self, policy: RetryPolicy) -> "Client":
+    def with_policy(self, policy: RetryPolicy) -> "Client":
         """Return a view with other time-outs and retries."""
-        return self._view(replace(self._calls, policy=policy))
+        return self._build_view(replace(self._calls, policy=policy))
 
     def close(self) -> None:
         """End waits between attempts and close the connections, of all views."""
@@ -149,9 +151,9 @@ class Client:
         not hold all objects whole.
         """
         try:
-            return self._pages(kind, namespace, labels, compact, _PAGE)
+            return self._list_pages(kind, namespace, labels, compact, _PAGE)
         except GoneError:
-            return self._pages(kind, namespace, labels, compact, 0)
+            return self._list_pages(kind, namespace, labels, compact, 0)
 
     def watch(
         self, kind: Kind, namespace: str, labels: Mapping[str, str], since: str, seconds: float
@@ -213,7 +215,7 @@ class Client:
         answer = self._calls.call(operation, request, repeatable=True, accept=_GONE)
         return None if answer.status in _GONE else answer.object(operation)
 
-    def served(self, kind: Kind) -> bool:
+    def serves_kind(self, kind: Kind) -> bool:
         """Return whether the cluster serves this kind in this version."""
         operation = ApiOperation("get", kind)
         answer = self._calls.call(operation, ApiRequest("GET", _api_root(kind)), accept=_GONE)
@@ -229,7 +231,7 @@ class Client:
         major, minor = (str(found.get(part, "0")).rstrip("+") for part in ("major", "minor"))
         return int(major), int(minor)
 
-    def _pages(
+    def _list_pages(
         self,
         kind: Kind,
         namespace: str,
@@ -254,7 +256,7 @@ class Client:
                 return Listing(items, str(metadata.get("resourceVersion", "")))
             query = {**query, "continue": str(metadata["continue"])}
 
-    def _view(self, calls: Caller) -> "Client":
+    def _build_view(self, calls: Caller) -> "Client":
         view = Client(calls.transport)
         view._calls = calls
         return view

@@ -46,7 +46,7 @@ class KubeNotifier:
         self._instance = instance
         self._queue: queue.Queue[EventDraft | None] = queue.Queue(_MAX_QUEUED)
         self._warned: dict[tuple[Key, Reason], str] = {}
-        self._thread = threading.Thread(target=self._work, name="events", daemon=True)
+        self._thread = threading.Thread(target=self._write_queued, name="events", daemon=True)
         self._thread.start()
 
     def notify(self, notice: Notice) -> None:
@@ -54,13 +54,15 @@ class KubeNotifier:
         warning = notice.phase in _WARNING_PHASES
         weight = f" (weight {notice.weight} %)" if notice.weight else ""
         note = f"{notice.message}{weight}"
-        self._put(EventDraft(notice.key, notice.at, notice.reason, notice.phase, note, warning))
+        self._queue_draft(
+            EventDraft(notice.key, notice.at, notice.reason, notice.phase, note, warning)
+        )
 
     def warn(self, key: Key, reason: Reason, message: str) -> None:
         """Queue a warning, unless it equals the last one of this release and reason."""
         if self._warned.get((key, reason)) != message:
             self._warned[key, reason] = message
-            self._put(
+            self._queue_draft(
                 EventDraft(key, self._clock.now(), reason, "Reconcile", message, warning=True)
             )
 
@@ -71,25 +73,25 @@ class KubeNotifier:
 
     def close(self, seconds: float = 2.0) -> None:
         """Write the queued Events, for at most `seconds`."""
-        self._put(None)
+        self._queue_draft(None)
         self._thread.join(seconds)
 
-    def _put(self, draft: EventDraft | None) -> None:
+    def _queue_draft(self, draft: EventDraft | None) -> None:
         try:
             self._queue.put_nowait(draft)
         except queue.Full:
             log.warning("an Event was dropped: %s Events are already queued", _MAX_QUEUED)
 
-    def _work(self) -> None:
+    def _write_queued(self) -> None:
         while (draft := self._queue.get()) is not None:
             try:
-                self._write(draft)
+                self._write_event(draft)
             except ConflictError:
                 continue  # the Event exists already: its name is a hash of its content
             except CanaryError as error:
                 log.warning("cannot write an Event for %s: %s", draft.key.name, error)
 
-    def _write(self, draft: EventDraft) -> None:
+    def _write_event(self, draft: EventDraft) -> None:
         owner = self._objects.get(RELEASES, draft.key.namespace, draft.key.name)
         if owner is not None:
             body = build_event(draft, owner, self._instance)

@@ -115,11 +115,11 @@ class Elector:
 
     def run(self) -> None:
         """Acquire the lease, lead, and start again when it is lost; return when stopped."""
-        while not self._stopper.sleep(self.step()):
+        while not self._stopper.sleep(self.acquire_or_renew()):
             pass
         self.resign()
 
-    def step(self) -> float:
+    def acquire_or_renew(self) -> float:
         """Try to acquire or renew the lease once; return seconds until the next step."""
         wait = self._try_contend()
         if self.holds() and not self._leading:
@@ -135,7 +135,7 @@ class Elector:
         """End all work and release the lease, so that a standby can take it without waiting."""
         if self._leading:
             self._stop_leading()
-            self._release()
+            self._release_lease()
 
     def _stop_leading(self) -> None:
         self._leading = False
@@ -145,26 +145,28 @@ class Elector:
     def _try_contend(self) -> float:
         """Acquire or renew the lease if possible; return seconds until the next try."""
         try:
-            return self._contend()
+            return self._try_to_hold()
         except CanaryError as error:
             self._held = None  # read it again
             if not isinstance(error, ConflictError):  # another replica was faster, which is normal
                 _log.warning("cannot acquire or renew the lease %s: %s", self._lease.name, error)
             return self._retry_delay()
 
-    def _contend(self) -> float:
-        found = self._held or self._read()
+    def _try_to_hold(self) -> float:
+        found = self._held or self._read_lease()
         sent = self._stopper.timing.now()
         if found is None:
-            self._record_held(self._create(), sent)
+            self._record_held(self._create_lease(), sent)
         elif (left := self._seconds_until_free(found)) > 0:
             self._held = self._until = None
             return min(left, self._retry_delay())
         else:
-            self._record_held(self._write(found, self._spec(found), self._terms.duration), sent)
+            self._record_held(
+                self._write_lease(found, self._build_spec(found), self._terms.duration), sent
+            )
         return self._retry_delay()
 
-    def _read(self) -> Object | None:
+    def _read_lease(self) -> Object | None:
         return self._objects.get(LEASES, self._lease.namespace, self._lease.name)
 
     def _seconds_until_free(self, found: Object) -> float:
@@ -185,7 +187,7 @@ class Elector:
         self._leader = self._lease.identity
         self._until = sent + self._terms.renew_deadline
 
-    def _spec(self, found: Object) -> dict[str, Any]:
+    def _build_spec(self, found: Object) -> dict[str, Any]:
         """Return the lease's spec with this replica as its holder."""
         old = found.get("spec") or {}
         now = format_micro_time(self._clock.now())
@@ -199,8 +201,8 @@ class Elector:
             "leaseTransitions": transitions if ours else transitions + 1,
         }
 
-    def _create(self) -> Object:
-        spec = self._spec({}) | {"leaseDurationSeconds": ceil(self._terms.duration)}
+    def _create_lease(self) -> Object:
+        spec = self._build_spec({}) | {"leaseDurationSeconds": ceil(self._terms.duration)}
         body = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
@@ -209,7 +211,7 @@ class Elector:
         }
         return self._objects.create(LEASES, self._lease.namespace, body)
 
-    def _write(self, found: Object, spec: dict[str, Any], duration: float) -> Object:
+    def _write_lease(self, found: Object, spec: dict[str, Any], duration: float) -> Object:
         version = found["metadata"]["resourceVersion"]
         patch = (
             {"op": "test", "path": "/metadata/resourceVersion", "value": version},
@@ -221,12 +223,12 @@ class Elector:
         )
         return self._objects.patch(LEASES, self._lease.namespace, self._lease.name, patch)
 
-    def _release(self) -> None:
+    def _release_lease(self) -> None:
         try:
-            found = self._read()
+            found = self._read_lease()
             if found and (found.get("spec") or {}).get("holderIdentity") == self._lease.identity:
-                spec = self._spec(found) | {"holderIdentity": ""}
-                self._write(found, spec, _RELEASED)
+                spec = self._build_spec(found) | {"holderIdentity": ""}
+                self._write_lease(found, spec, _RELEASED)
         except CanaryError as error:
             _log.warning(
                 "cannot release the lease %s, it expires by itself: %s", self._lease.name, error

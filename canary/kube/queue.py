@@ -88,7 +88,7 @@ class WorkQueue(Generic[K]):
                 self._observer.added()
             if key not in self._running:  # otherwise `done` pushes it
                 heapq.heappush(self._heap, (due, self._order, key))
-                self._wake(key)
+                self._wake_worker(key)
 
     def retry(self, key: K, at_least: float = 0.0) -> float:
         """Make the key due after a backoff that doubles with each failure; return its seconds."""
@@ -117,9 +117,9 @@ class WorkQueue(Generic[K]):
         """Wait for a key that is due and not being processed; None after `close`."""
         with self._lock:
             while not self._closed:
-                key, seconds = self._next()
+                key, seconds = self._find_next()
                 if key is not None:
-                    return self._take(key)
+                    return self._take_key(key)
                 if self._watched:
                     self._timing.wait(self._idle, None)
                     continue
@@ -137,7 +137,7 @@ class WorkQueue(Generic[K]):
             if key in self._due:
                 heapq.heappush(self._heap, (self._due[key], self._order, key))
                 if self._watched:  # otherwise this worker waits for it itself, in `get`
-                    self._wake(key)
+                    self._wake_worker(key)
             self._finished.notify_all()
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class WorkQueue(Generic[K]):
             for waiting in (self._timer, self._idle, self._finished):
                 waiting.notify_all()
 
-    def drained(self, seconds: float) -> bool:
+    def wait_until_drained(self, seconds: float) -> bool:
         """Wait at most `seconds` for the workers; return whether none is running."""
         end = self._timing.now() + seconds
         with self._lock:
@@ -169,12 +169,12 @@ class WorkQueue(Generic[K]):
             now = self._timing.now()
             return tuple(now - began for began in self._running.values())
 
-    def _wake(self, key: K) -> None:
+    def _wake_worker(self, key: K) -> None:
         """Wake one worker if the key is the next that is due."""
         if self._heap[0][2] == key:
             (self._timer if self._watched else self._idle).notify()
 
-    def _next(self) -> tuple[K | None, float | None]:
+    def _find_next(self) -> tuple[K | None, float | None]:
         """Return the key to take now, or seconds until one may be due (None: there is none)."""
         while self._heap:
             due, _, key = self._heap[0]
@@ -185,7 +185,7 @@ class WorkQueue(Generic[K]):
             return (key, None) if wait <= 0 else (None, wait)
         return None, None
 
-    def _take(self, key: K) -> K:
+    def _take_key(self, key: K) -> K:
         now = self._timing.now()
         heapq.heappop(self._heap)
         due = self._due.pop(key)

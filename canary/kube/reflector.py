@@ -121,10 +121,10 @@ class Reflector:
             self.cache.replace(listing.items, listing.version)
             self._version = listing.version
         began = self._stopper.timing.now()
-        if self._follow() == 0 and self._stopper.timing.now() - began < FIRST_DELAY:
+        if self._follow_watch() == 0 and self._stopper.timing.now() - began < FIRST_DELAY:
             raise ResponseLostError("the watch ended immediately")
 
-    def _follow(self) -> int:
+    def _follow_watch(self) -> int:
         """Process one watch until it ends; return the number of its events."""
         scope = self.cache.scope
         seconds = WATCH * (1 + random.random())  # noqa: S311  # not for secrets

@@ -41,11 +41,11 @@ class KubeReleases:
 
         Raises NotFoundError, and UsageError that names every problem of an invalid spec.
         """
-        return self.from_object(key, self._get(key))
+        return self.from_object(key, self._get_release(key))
 
     def from_object(self, key: Key, found: Object) -> ReleaseResource:
         """Return the release of an object that was read already. Raises UsageError as `read`."""
-        release, metadata = self._parsed(key, found), found["metadata"]
+        release, metadata = self._parse_release(key, found), found["metadata"]
         deleted = metadata.get("deletionTimestamp")
         return ReleaseResource(
             name=key.name,
@@ -55,12 +55,12 @@ class KubeReleases:
             status=release.status,
             version=metadata["resourceVersion"],
             deleting_since=parse_timestamp(deleted) if deleted else None,
-            request=self._request(key, annotations_of(found)),
+            request=self._parse_request(key, annotations_of(found)),
             finalizer=FINALIZER in (metadata.get("finalizers") or ()),
             uid=metadata["uid"],
         )
 
-    def _parsed(self, key: Key, found: Object) -> CanaryRelease:
+    def _parse_release(self, key: Key, found: Object) -> CanaryRelease:
         """Parse a release once per resourceVersion while it is in flight; models are immutable."""
         uid, version = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
         *known, release = self._in_flight.pop(key, ("", "", None))
@@ -78,7 +78,7 @@ class KubeReleases:
             "resourceVersion": resource.version,
         }
         sent = to_json(status)
-        stored = self._write(metadata, sent)
+        stored = self._write_status(metadata, sent)
         key = Key(resource.namespace, resource.name)
         uid, version, release = self._in_flight.get(key, ("", "", None))
         if release is None or (uid, version) != (resource.uid, resource.version):
@@ -118,7 +118,7 @@ class KubeReleases:
         The rest of the status stays, so the release continues once the spec is valid. A release
         that is being deleted loses its finalizer after CLEANUP_TIMEOUT in any case.
         """
-        found = self._get(key)
+        found = self._get_release(key)
         deleted = found["metadata"].get("deletionTimestamp")
         if deleted and now - parse_timestamp(deleted) > CLEANUP_TIMEOUT:
             self._patch_finalizer(found)
@@ -142,16 +142,16 @@ class KubeReleases:
         }
         if wanted != status:
             names = ("name", "namespace", "resourceVersion")
-            self._write({name: found["metadata"][name] for name in names}, wanted)
+            self._write_status({name: found["metadata"][name] for name in names}, wanted)
 
-    def _get(self, key: Key) -> Object:
+    def _get_release(self, key: Key) -> Object:
         found = self._objects.get(RELEASES, key.namespace, key.name)
         if found is None:
             self._in_flight.pop(key, None)
             raise NotFoundError(f"there is no CanaryRelease {key.name} in {key.namespace}")
         return found
 
-    def _write(self, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
+    def _write_status(self, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
         body = {
             "apiVersion": RELEASES.api_version,
             "kind": RELEASES.kind,
@@ -160,7 +160,7 @@ class KubeReleases:
         }
         return self._objects.replace_status(RELEASES, body)
 
-    def _request(self, key: Key, notes: Mapping[str, str]) -> ReleaseRequest | None:
+    def _parse_request(self, key: Key, notes: Mapping[str, str]) -> ReleaseRequest | None:
         if REQUEST not in notes:
             return None
         try:

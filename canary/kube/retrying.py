@@ -76,11 +76,11 @@ class Caller:
             ),
             wait=_wait_seconds,
             retry=lambda state: isinstance(_exception_of(state), safe) and not self.stopper.stopped,
-            sleep=self._sleep,
+            sleep=self._sleep_seconds,
             reraise=True,
         )
         try:
-            return retrying(self._attempt, operation, request, accept)
+            return retrying(self._send_once, operation, request, accept)
         except CanaryError as error:
             raise drop_frames(error) from error.__cause__
 
@@ -95,21 +95,21 @@ class Caller:
             raise error_from_response(found, operation)
         return found
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep_seconds(self, seconds: float) -> None:
         self.stopper.sleep(seconds)
 
-    def _attempt(
+    def _send_once(
         self, operation: ApiOperation, request: ApiRequest, accept: Collection[int]
     ) -> ApiResponse:
-        answer = self.transport.send(request, self._timeouts(operation), operation)
+        answer = self.transport.send(request, self._limit_timeouts(operation), operation)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self.transport.renew()
-            answer = self.transport.send(request, self._timeouts(operation), operation)
+            answer = self.transport.send(request, self._limit_timeouts(operation), operation)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in accept:
             return answer
         raise error_from_response(answer, operation)
 
-    def _timeouts(self, operation: ApiOperation) -> RequestTimeouts:
+    def _limit_timeouts(self, operation: ApiOperation) -> RequestTimeouts:
         """Return the policy's time-outs; those of a write end before the right to write does."""
         limits = self.policy.timeouts
         if self.remaining is None or operation.verb in _READS:

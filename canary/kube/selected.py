@@ -34,7 +34,7 @@ class SelectedObjects:
         """
         operation = ApiOperation("list", kind, namespace)
         try:
-            answer = self._calls.call(operation, self._request(kind, namespace, {}))
+            answer = self._calls.call(operation, self._build_request(kind, namespace, {}))
         except PermanentError as error:
             raise self._record_refusal(error) from error
         found = answer.object(operation)
@@ -54,12 +54,12 @@ class SelectedObjects:
         }
         operation = ApiOperation("watch", kind, namespace)
         try:
-            stream = self._calls.stream(operation, self._request(kind, namespace, query))
+            stream = self._calls.stream(operation, self._build_request(kind, namespace, query))
         except PermanentError as error:
             raise self._record_refusal(error) from error
         return Watch(stream, operation)
 
-    def _request(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> ApiRequest:
+    def _build_request(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> ApiRequest:
         chosen = {name: text for name, text in self._selectors.items() if text}
         return ApiRequest("GET", _resource_path(kind, namespace), {**query, **chosen})
 

@@ -106,14 +106,14 @@ class Transport:
     ) -> ApiResponse:
         """Return the whole response, of any status. Raises UnreachableError, ResponseLostError."""
         self._count_right(operation)
-        return self._read_response(self._open(request, timeouts))
+        return self._read_response(self._open_response(request, timeouts))
 
     def stream(
         self, request: ApiRequest, timeouts: RequestTimeouts, operation: ApiOperation | None = None
     ) -> "ApiResponse | ResponseStream":
         """Return the streaming response; an ApiResponse when the status is not 200."""
         self._count_right(operation)
-        response = self._open(request, timeouts)
+        response = self._open_response(request, timeouts)
         if response.status == HTTPStatus.OK:
             return ResponseStream(response, self.host)
         return self._read_response(response)
@@ -149,11 +149,11 @@ class Transport:
         if self._observer is not None and operation is not None:
             self._observer.used(operation.verb, operation.kind.group, operation.resource)
 
-    def _open(self, request: ApiRequest, timeouts: RequestTimeouts) -> BaseHTTPResponse:
+    def _open_response(self, request: ApiRequest, timeouts: RequestTimeouts) -> BaseHTTPResponse:
         began = time.monotonic()
         code = "<error>"
         try:
-            response = self._call(request, timeouts)
+            response = self._send_request(request, timeouts)
             code = str(response.status)
         finally:
             if self._observer is not None:
@@ -161,7 +161,7 @@ class Transport:
                 self._observer.requested(request.method, self.host, code, seconds)
         return response
 
-    def _call(self, request: ApiRequest, timeouts: RequestTimeouts) -> BaseHTTPResponse:
+    def _send_request(self, request: ApiRequest, timeouts: RequestTimeouts) -> BaseHTTPResponse:
         try:
             with self._lock:  # one thread refreshes an expired token
                 api = self._api

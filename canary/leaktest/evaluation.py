@@ -177,19 +177,19 @@ def summarize_drain(readings: Sequence[Reading | NoData], requests: int) -> Drai
         sum(floors.values()),
         full=next((p for p, m in sorted(last.maximum.items()) if floors.get(p, 0.0) >= m > 0), ""),
         maximum=sum(last.maximum.values()) if last.maximum else None,
-        waiting=_minimum([one.waiting for one in found]),
-        timeouts=_increase([one.timeouts for one in found]),
-        files=_minimum([one.files for one in found]),
-        memory=_minimum([one.memory for one in found]),
+        waiting=_known_minimum([one.waiting for one in found]),
+        timeouts=_known_increase([one.timeouts for one in found]),
+        files=_known_minimum([one.files for one in found]),
+        memory=_known_minimum([one.memory for one in found]),
     )
 
 
-def _minimum(values: Sequence[float | None]) -> float | None:
+def _known_minimum(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return min(known) if len(known) == len(values) else None
 
 
-def _increase(values: Sequence[float | None]) -> float | None:
+def _known_increase(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(0.0, known[-1] - known[0]) if len(known) == len(values) else None
 

@@ -50,7 +50,7 @@ class MetricsPageReader:
             backends={Side.CANARY: application} if application else {},
             maximum=maximum,
         )
-        self._queries = None if preset is None else self._compile(pool_preset(preset))
+        self._queries = None if preset is None else self._compile_queries(pool_preset(preset))
         targets = [ScrapeTarget(url, {"pod": name_page(url)}) for url in urls]
         self._scrape = Scrape(lambda: targets, options=ScrapeOptions(share=len(targets)))
         self._ticks = 0.0
@@ -62,7 +62,7 @@ class MetricsPageReader:
         queries = self._queries
         if queries is None:
             return NoData("the pages have no metrics of a known connection pool")
-        answers = self._read([*queries.queries(), _FILES, _MEMORY, _STARTED])
+        answers = self._read_answers([*queries.queries(), _FILES, _MEMORY, _STARTED])
         return (
             answers
             if isinstance(answers, NoData)
@@ -76,7 +76,7 @@ class MetricsPageReader:
         """Stop the threads."""
         self._scrape.close()
 
-    def _compile(self, preset: PoolPreset) -> PoolQueries:
+    def _compile_queries(self, preset: PoolPreset) -> PoolQueries:
         if preset.backend is not None and not self._context.backends:
             raise UsageError(f"--preset {preset.name} requires --application-name")
         return compile_pool(preset, self._context, preset.name)
@@ -88,13 +88,13 @@ class MetricsPageReader:
             p.name: _required_queries(p, by_maximum=self._context.maximum is None)
             for p in candidates
         }
-        answers = self._read([query for needed in wanted.values() for query in needed])
+        answers = self._read_answers([query for needed in wanted.values() for query in needed])
         if isinstance(answers, NoData):
             return answers
         for preset in candidates:
             needed = wanted[preset.name]
             if needed and all(_is_there(answers[query.key]) for query in needed):
-                self._queries = self._compile(preset)
+                self._queries = self._compile_queries(preset)
                 return None
         return NoData(
             "the pages have no metrics of a known connection pool: set --metrics-url, --preset "
@@ -102,7 +102,7 @@ class MetricsPageReader:
             "in PostgreSQL"
         )
 
-    def _read(self, queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer] | NoData:
+    def _read_answers(self, queries: Sequence[SeriesQuery]) -> Mapping[str, MetricAnswer] | NoData:
         """Read the pages once and answer the queries; NoData if any page is missing."""
         now = self._ticks
         self._scrape.read(queries, now, now, 1.0)  # registers the queries, so series are kept

@@ -24,10 +24,10 @@ from canary.discovery.prometheus_queries import Inquiry
 from canary.discovery.referenced_objects import ReferencedObjects
 from canary.errors import CanaryError, UsageError
 from canary.lint.rules import LintFinding, make_finding
-from canary.metrics.native import native_of, refusal
+from canary.metrics.native import explain_native, native_of
 from canary.metrics.pod_names import pods_of
 from canary.metrics.prometheus import Prometheus, PrometheusOptions
-from canary.metrics.promql import conditions_text, promql, vector_selector
+from canary.metrics.promql import conditions_text, format_promql, vector_selector
 from canary.metrics.queries import (
     Context,
     OwnQuery,
@@ -55,7 +55,7 @@ class PrometheusAccess:
     now: Callable[[], float]
 
     @classmethod
-    def of(cls, options: PrometheusOptions, now: Callable[[], float]) -> "PrometheusAccess":
+    def open(cls, options: PrometheusOptions, now: Callable[[], float]) -> "PrometheusAccess":
         """Connect to this Prometheus; `now` returns seconds since the epoch."""
         return cls(Prometheus(options), Inquiry(options), now)
 
@@ -67,7 +67,7 @@ class PrometheusAccess:
     @property
     def grid(self) -> Grid:
         """The last ten minutes."""
-        end = self.source.settled(self.now()) // STEP * STEP
+        end = self.source.final_until(self.now()) // STEP * STEP
         return Grid(end - TRAFFIC_WINDOW, end, STEP)
 
 
@@ -86,7 +86,7 @@ class PrometheusOfRelease:
         """Return the Prometheus of spec.analysis.prometheus. Raises UsageError."""
         options = self._select(name)
         if options.name not in self._open:
-            self._open[options.name] = PrometheusAccess.of(options, self._now)
+            self._open[options.name] = PrometheusAccess.open(options, self._now)
         return self._open[options.name]
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ def find_pods_by_series(inquiry: Inquiry, namespace: str, target: str) -> tuple[
     """Return the names of a Deployment's pods from their series, without access to a cluster."""
     member = Member("pod", pods_of(target), "namespace", namespace)
     pods = f"count by (pod) ({{{conditions_text(member.matchers())}}})"
-    return tuple(sorted(one.labels["pod"] for one in inquiry.vector(pods)))
+    return tuple(sorted(one.labels["pod"] for one in inquiry.query_vector(pods)))
 
 
 def check_metrics(running: RunningTarget, monitoring: PrometheusAccess) -> Iterator[LintFinding]:
@@ -163,17 +163,19 @@ class _MetricCheck:
     metric: Metric
     path: Path
 
-    def answer(self, query: SeriesQuery) -> MetricAnswer:
+    def read_answer(self, query: SeriesQuery) -> MetricAnswer:
         grid = self.monitoring.grid
         answers = self.monitoring.source.read([query], grid.start, grid.end, grid.step)
         return answers[query.key]
 
-    def finds(self, rule: str, words: str, *at: str, query: str | None = None) -> LintFinding:
+    def describe_finding(
+        self, rule: str, words: str, *at: str, query: str | None = None
+    ) -> LintFinding:
         return make_finding(rule, (*self.path, *at), f"{self.metric.name}: {words}", query)
 
 
 def _check_ratio(asked: _MetricCheck, queries: RatioQueries) -> Iterator[LintFinding]:
-    total = asked.answer(queries.total)
+    total = asked.read_answer(queries.total)
     silent = list(_check_data(asked, queries.total, total))
     yield from silent
     if silent:
@@ -185,7 +187,9 @@ def _check_ratio(asked: _MetricCheck, queries: RatioQueries) -> Iterator[LintFin
     answers = answers_of(queries, {queries.total.key: total, **rest})
     blind = explain_uncountable(answers) if isinstance(answers, RatioAnswers) else None
     if isinstance(blind, NoData) and not list(_check_status_label(asked, queries)):
-        yield asked.finds("no-data", blind.why, query=promql(queries.bad or queries.total))
+        yield asked.describe_finding(
+            "no-data", blind.why, query=format_promql(queries.bad or queries.total)
+        )
         return
     traffic = measure_traffic(answers, grid.start, grid.end)
     if traffic is not None:
@@ -233,29 +237,31 @@ def check_traffic(
 def _check_data(
     asked: _MetricCheck, query: SeriesQuery, answer: MetricAnswer | None = None
 ) -> Iterator[LintFinding]:
-    match answer or asked.answer(query):
+    match answer or asked.read_answer(query):
         case NoData(why, partial):
             # A partial answer has series, so a hint at other series would be misleading.
             said = why if partial else _explain_missing_data(asked, query) or why
-            yield asked.finds("no-data", f"{query.selector.metric}: {said}", query=promql(query))
+            yield asked.describe_finding(
+                "no-data", f"{query.selector.metric}: {said}", query=format_promql(query)
+            )
         case Unavailable(why):
-            yield asked.finds("query-failed", why)
+            yield asked.describe_finding("query-failed", why)
         case FoundSeries(_, odd) if odd:
             label = query.by[0] if query.by else "pod"
             whose = join_names(sorted({one.get(label, "") for one in odd}))
             said = f"{query.selector.metric} of {whose} is NaN or infinite"
-            yield asked.finds("no-data", said, query=promql(query))
+            yield asked.describe_finding("no-data", said, query=format_promql(query))
         case FoundSeries():
             pass
 
 
 def _check_maximum(asked: _MetricCheck, query: SeriesQuery) -> Iterator[LintFinding]:
-    answer = asked.answer(query)
+    answer = asked.read_answer(query)
     yield from _check_data(asked, query, answer)
     series = answer.series if isinstance(answer, FoundSeries) else ()
     if any(one.points[-1][1] == 0 for one in series):
         said = f"{query.selector.metric} is {UNLIMITED}"
-        yield asked.finds("pool-unlimited", said, query=promql(query))
+        yield asked.describe_finding("pool-unlimited", said, query=format_promql(query))
 
 
 def _explain_missing_data(asked: _MetricCheck, query: SeriesQuery) -> str | None:
@@ -265,8 +271,8 @@ def _explain_missing_data(asked: _MetricCheck, query: SeriesQuery) -> str | None
     native, inquiry = native_of(query.selector), asked.monitoring.inquiry
     try:
         groups = inquiry.labels_of(replace(bare, by=("namespace", label)))
-        if native is not None and inquiry.vector(f"count({vector_selector(native)})"):
-            return refusal(query.selector, native)
+        if native is not None and inquiry.query_vector(f"count({vector_selector(native)})"):
+            return explain_native(query.selector, native)
     except CanaryError:
         return None
     name, where = query.selector.metric, asked.running.objects.names
@@ -297,19 +303,19 @@ def _check_status_label(asked: _MetricCheck, queries: RatioQueries) -> Iterator[
         f"use preset {other} for label {_STATUS[other][0]}" if fits else f"nor {_STATUS[other][0]}"
     )
     said = f"preset {preset} needs label {label}, which the series do not have; {hint}"
-    yield asked.finds("status-label", said, asked.metric.kind, "preset")
+    yield asked.describe_finding("status-label", said, asked.metric.kind, "preset")
 
 
 def _check_scrape_interval(asked: _MetricCheck, query: SeriesQuery) -> Iterator[LintFinding]:
     try:
         between = measure_scrape_interval(asked.monitoring.inquiry, query)
     except CanaryError as error:
-        yield asked.finds("query-failed", str(error))
+        yield asked.describe_finding("query-failed", str(error))
         return
     interval = asked.running.objects.spec.analysis.interval
     if between is not None and between > interval:
         said = f"scraped every {rough_duration(between)}, analyzed every {rough_duration(interval)}"
-        yield asked.finds("scraped-less-often", said)
+        yield asked.describe_finding("scraped-less-often", said)
 
 
 def _check_custom_query(asked: _MetricCheck) -> Iterator[LintFinding]:
@@ -318,11 +324,11 @@ def _check_custom_query(asked: _MetricCheck) -> Iterator[LintFinding]:
     pods = {Side.STABLE: asked.running.pods, Side.CANARY: asked.running.pods}
     compiled = compile_metric(asked.metric, replace(context, pods=pods))
     if isinstance(compiled, OwnQuery):
-        match asked.answer(compiled.query):
+        match asked.read_answer(compiled.query):
             case NoData(why):
-                yield asked.finds("no-data", why, "query", query=compiled.query.promql)
+                yield asked.describe_finding("no-data", why, "query", query=compiled.query.promql)
             case Unavailable(why):
-                yield asked.finds("query-failed", why, "query")
+                yield asked.describe_finding("query-failed", why, "query")
             case _:
                 pass
 

@@ -93,7 +93,7 @@ def locate_releases(loaded: LoadedReleases, content: bytes, namespace: str | Non
         try:
             objects += extract_objects(document.data)
         except UsageError as error:
-            problem = document.problem(("spec",), str(error))
+            problem = document.build_problem(("spec",), str(error))
             loaded = replace(loaded, problems=(*loaded.problems, problem))
     return LintFile(loaded, tuple(entries), tuple(objects))
 
@@ -198,7 +198,9 @@ def _findings_of(
 
 
 def _locate_finding(entry: LocatedRelease, found: LintFinding) -> LocatedFinding:
-    return LocatedFinding(found, entry.document.problem(found.path, found.sentence), entry.release)
+    return LocatedFinding(
+        found, entry.document.build_problem(found.path, found.sentence), entry.release
+    )
 
 
 def _defines_release(document: Document, release: CanaryRelease) -> bool:

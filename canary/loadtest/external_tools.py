@@ -68,7 +68,7 @@ def build_oha_options(plan: LoadPlan) -> list[str]:
     (stage, *more), (request, *others) = plan.schedule.stages, plan.mix.requests
     if more or others or stage.start != stage.end or request.names:
         raise UsageError("--oha: expected one rate, one fixed request and --warm-up 0s")
-    written = request.written({})
+    written = request.fill_in({})
     options = ["--no-tui", "--output-format", "json", "--latency-correction"]
     options += ["-q", f"{stage.start:g}", "-z", f"{stage.seconds:g}s", "-t", f"{plan.timeout:g}s"]
     options += ["-c", str(plan.max_in_flight), "-m", request.method, "--redirect", "0"]

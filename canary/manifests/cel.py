@@ -35,7 +35,7 @@ class CelRule:
     found: str = ""
     field: str = ""
 
-    def entry(self) -> dict[str, str]:
+    def to_schema(self) -> dict[str, str]:
         """Return the rule as written in the schema."""
         entry = {"rule": self.holds, "message": self.message}
         if self.found:

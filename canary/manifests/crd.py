@@ -70,8 +70,8 @@ def _build_version() -> dict[str, Any]:
 
 
 def _build_schema() -> Schema:
-    spec = StructuralSchema(Spec.model_json_schema(mode="validation")).schema()
-    status = StructuralSchema(Status.model_json_schema(mode="validation"), free=True).schema()
+    spec = StructuralSchema(Spec.model_json_schema(mode="validation")).build_schema()
+    status = StructuralSchema(Status.model_json_schema(mode="validation"), free=True).build_schema()
     return {
         "type": "object",
         "description": " ".join((CanaryRelease.__doc__ or "").split()),

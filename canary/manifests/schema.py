@@ -24,43 +24,43 @@ class StructuralSchema:
         self._root = root
         self._free = free
 
-    def schema(self) -> Schema:
+    def build_schema(self) -> Schema:
         """Return the whole schema."""
-        return self._node(self._root, "", in_list=False)
+        return self._build_node(self._root, "", in_list=False)
 
-    def _node(self, raw: Mapping[str, Any], name: str, *, in_list: bool) -> Schema:
-        node = self._resolved(raw)
+    def _build_node(self, raw: Mapping[str, Any], name: str, *, in_list: bool) -> Schema:
+        node = self._resolve_node(raw)
         result: Schema = {"type": node["type"]}
         if words := _build_description(node, in_list=in_list):
             result["description"] = words
         if not self._free:
-            result |= self._limits(node, in_list=in_list)
+            result |= self._build_limits(node, in_list=in_list)
         elif node.get("nullable"):
             result["nullable"] = True
         if node["type"] == "object":
-            result |= self._object(node, in_list=in_list)
+            result |= self._build_object(node, in_list=in_list)
         elif node["type"] == "array":
-            result |= self._list(node, name)
+            result |= self._build_list(node, name)
         elif node["type"] == "integer":
             result["format"] = "int64"
-        rules = [] if self._free else self._rules(node)
+        rules = [] if self._free else self._build_rules(node)
         return result | ({"x-kubernetes-validations": rules} if rules else {})
 
-    def _resolved(self, raw: Mapping[str, Any]) -> Schema:
+    def _resolve_node(self, raw: Mapping[str, Any]) -> Schema:
         """Return the node with its reference inlined and without its `null` alternative."""
         node = dict(raw)
         if "anyOf" in node:
             (inner,) = (one for one in node.pop("anyOf") if one.get("type") != "null")
-            return self._resolved(inner | node | {"nullable": True})
+            return self._resolve_node(inner | node | {"nullable": True})
         if "allOf" in node:
             (inner,) = node.pop("allOf")
-            return self._resolved(inner | node)
+            return self._resolve_node(inner | node)
         if "$ref" in node:
             model = node.pop("$ref").rsplit("/", 1)[1]
-            return self._resolved(self._defs[model] | node | {"model": model})
+            return self._resolve_node(self._defs[model] | node | {"model": model})
         return node
 
-    def _limits(self, node: Schema, *, in_list: bool) -> Schema:
+    def _build_limits(self, node: Schema, *, in_list: bool) -> Schema:
         limits: Schema = {}
         if node.get("default") is not None and node["default"] != [] and not in_list:
             limits["default"] = _yaml_default(node)
@@ -73,26 +73,26 @@ class StructuralSchema:
             limits["maxItems"] = node["maxItems"]
         return limits
 
-    def _object(self, node: Schema, *, in_list: bool) -> Schema:
+    def _build_object(self, node: Schema, *, in_list: bool) -> Schema:
         if "properties" not in node and node.get("additionalProperties") is True:
             return {"x-kubernetes-preserve-unknown-fields": True}
         properties = {
-            name: self._node(inner, name, in_list=in_list)
+            name: self._build_node(inner, name, in_list=in_list)
             for name, inner in node.get("properties", {}).items()
         }
         required = {"required": node["required"]} if node.get("required") else {}
         return ({"properties": properties} if properties else {}) | required
 
-    def _list(self, node: Schema, name: str) -> Schema:
+    def _build_list(self, node: Schema, name: str) -> Schema:
         kind: Schema = {"x-kubernetes-list-type": "atomic"}
         if name in KEYS:
             kind = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [KEYS[name]]}
-        return {"items": self._node(node["items"], "", in_list=True)} | kind
+        return {"items": self._build_node(node["items"], "", in_list=True)} | kind
 
-    def _rules(self, node: Schema) -> list[dict[str, str]]:
+    def _build_rules(self, node: Schema) -> list[dict[str, str]]:
         model = node.get("model") or node.get("title", "")
         rules = RULES.get(model, ()) if node["type"] == "object" else ()
-        own = [rule.entry() for rule in rules] + value_rule(node)
+        own = [rule.to_schema() for rule in rules] + value_rule(node)
         if node.get("minItems"):
             least = node["minItems"]
             own.append(

@@ -22,7 +22,7 @@ from canary.errors import CanaryError
 from canary.http.addresses import EVERYWHERE, AddressRules
 from canary.http.client import HttpClient
 from canary.http.urls import basic_auth
-from canary.metrics.aws_signature import AwsKeys, SigningScope, keys_of, sign
+from canary.metrics.aws_signature import AwsKeys, SigningScope, keys_of, sign_request
 from canary.metrics.credentials import CredentialsError, Headers, Login, SentRequest
 from canary.metrics.google_login import GoogleLogin
 from canary.metrics.http_config import BasicAuth, Connection, HttpConfig, OAuth2, SigV4
@@ -58,9 +58,9 @@ class FileLogin:
     def headers(self, _request: SentRequest) -> Headers:
         """See Login."""
         if (basic := self.config.basic_auth) is not None:
-            return _basic(basic)
+            return _basic_headers(basic)
         if (one := self.config.authorization) is not None:
-            credentials = _value(one.credentials, one.credentials_file)
+            credentials = _read_value(one.credentials, one.credentials_file)
             return {"Authorization": f"{one.type} {credentials}"}
         return {}
 
@@ -68,11 +68,11 @@ class FileLogin:
         """See Login."""
 
 
-def _basic(basic: BasicAuth) -> Headers:
+def _basic_headers(basic: BasicAuth) -> Headers:
     password = ""
     if basic.password is not None or basic.password_file is not None:
-        password = _value(basic.password, basic.password_file)
-    return basic_auth(_value(basic.username, basic.username_file), password)
+        password = _read_value(basic.password, basic.password_file)
+    return basic_auth(_read_value(basic.username, basic.username_file), password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,9 @@ class AwsLogin:
         """See Login."""
         scope = SigningScope(self.config.region, self.config.service_name)
         kind = request.headers.get("Content-Type", "")
-        return sign(request.method, request.url, kind, request.body, self.keys, scope, now())
+        return sign_request(
+            request.method, request.url, kind, request.body, self.keys, scope, now()
+        )
 
     def refused(self) -> None:
         """See Login."""
@@ -113,7 +115,7 @@ class TokenLogin:
         """See Login; one thread fetches a token, the others wait for it."""
         with self._lock:
             if not self._token or self._clock() >= self._ends:
-                self._token, lifetime = self._fetch()
+                self._token, lifetime = self._fetch_token()
                 self._ends = self._clock() + lifetime - EARLY
             return {"Authorization": f"Bearer {self._token}"}
 
@@ -122,10 +124,10 @@ class TokenLogin:
         with self._lock:
             self._token = ""
 
-    def _fetch(self) -> tuple[str, float]:
+    def _fetch_token(self) -> tuple[str, float]:
         """Return a token, and for how many seconds it is valid."""
         config = self._config
-        secret = _value(config.client_secret, config.client_secret_file)
+        secret = _read_value(config.client_secret, config.client_secret_file)
         form = {"grant_type": "client_credentials"}
         if config.scopes:
             form["scope"] = " ".join(config.scopes)
@@ -147,10 +149,10 @@ class TokenLogin:
             raise CredentialsError(
                 f"{where}: HTTP {answer.status}; check client_id, client_secret and scopes"
             )
-        return _token(answer.body, where)
+        return _parse_token(answer.body, where)
 
 
-def _token(body: bytes, where: str) -> tuple[str, float]:
+def _parse_token(body: bytes, where: str) -> tuple[str, float]:
     try:
         found = json.loads(body)
         token, lifetime = found["access_token"], float(found.get("expires_in", DEFAULT_LIFETIME))
@@ -165,16 +167,16 @@ def extra_headers(config: HttpConfig) -> Iterator[tuple[str, str]]:
     """Yield the configured headers; several values of one are joined (RFC 9110, section 5.3)."""
     for name, one in config.http_headers.items():
         values = [value.get_secret_value() for value in (*one.values, *one.secrets)]
-        yield name, ", ".join([*values, *map(_read, one.files)])
+        yield name, ", ".join([*values, *map(_read_secret_file, one.files)])
 
 
-def _value(given: SecretStr | None, path: Path | None) -> str:
+def _read_value(given: SecretStr | None, path: Path | None) -> str:
     if given is not None:
         return given.get_secret_value()
-    return _read(path) if path is not None else ""
+    return _read_secret_file(path) if path is not None else ""
 
 
-def _read(path: Path) -> str:
+def _read_secret_file(path: Path) -> str:
     """Return the secret in a file. Raises CredentialsError with its path."""
     try:
         text = path.read_text(encoding="utf-8").strip()

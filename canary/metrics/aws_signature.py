@@ -52,7 +52,7 @@ def keys_of(config: SigV4, environment: Mapping[str, str] = os.environ) -> AwsKe
         ) from error
 
 
-def sign(  # noqa: PLR0913, PLR0917 - what is signed, by whom, for what and when
+def sign_request(  # noqa: PLR0913, PLR0917 - what is signed, by whom, for what and when
     method: str,
     url: str,
     content_type: str,
@@ -73,23 +73,9 @@ def sign(  # noqa: PLR0913, PLR0917 - what is signed, by whom, for what and when
     if keys.session_token is not None:
         signed["x-amz-security-token"] = keys.session_token
     names = ";".join(sorted(signed))
-    canonical = "\n".join(
-        (
-            method,
-            quote(unquote(parts.path) or "/", safe="/-_.~"),
-            "",
-            *(f"{name}:{signed[name]}" for name in sorted(signed)),
-            "",
-            names,
-            hashlib.sha256(body).hexdigest(),
-        )
-    )
+    canonical = _build_canonical(method, parts.path, signed, body)
     credential = f"{moment[:8]}/{scope.region}/{scope.service}/aws4_request"
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    key = b"AWS4" + keys.secret_key.encode()
-    for part in credential.split("/"):
-        key = _hmac(key, part)
-    signature = _hmac(key, f"{_ALGORITHM}\n{moment}\n{credential}\n{digest}").hex()
+    signature = _compute_signature(keys.secret_key, moment, credential, canonical)
     added = {
         "X-Amz-Date": moment,
         "Authorization": f"{_ALGORITHM} Credential={keys.access_key}/{credential}, "
@@ -100,5 +86,23 @@ def sign(  # noqa: PLR0913, PLR0917 - what is signed, by whom, for what and when
     return added
 
 
-def _hmac(key: bytes, text: str) -> bytes:
+def _build_canonical(method: str, path: str, signed: Mapping[str, str], body: bytes) -> str:
+    """Return the request in AWS' canonical form; the query is empty."""
+    names = sorted(signed)
+    headers = (f"{name}:{signed[name]}" for name in names)
+    path = quote(unquote(path) or "/", safe="/-_.~")
+    body_hash = hashlib.sha256(body).hexdigest()
+    return "\n".join((method, path, "", *headers, "", ";".join(names), body_hash))
+
+
+def _compute_signature(secret: str, moment: str, credential: str, canonical: str) -> str:
+    """Sign the canonical request; each part of the credential narrows the key that signs it."""
+    key = b"AWS4" + secret.encode()
+    for part in credential.split("/"):
+        key = _compute_hmac(key, part)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return _compute_hmac(key, f"{_ALGORITHM}\n{moment}\n{credential}\n{digest}").hex()
+
+
+def _compute_hmac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()

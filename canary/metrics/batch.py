@@ -36,8 +36,8 @@ from canary.fair_executor import FairExecutor
 from canary.interfaces import MetricSource
 from canary.metrics.late import LateSampleCorrector
 from canary.metrics.native import NATIVE, native_of
-from canary.metrics.own_queries import OwnQueries, permitted
-from canary.metrics.query_template import QueryPart, QueryTemplate, merge, template_of
+from canary.metrics.own_queries import OwnQueries, permit_query
+from canary.metrics.query_template import QueryPart, QueryTemplate, merge_parts, template_of
 from canary.text.regex import full_match
 
 SPAN = 300.0
@@ -134,7 +134,7 @@ class PendingAnswers:
 
     def answers(self) -> Answers:
         """Return the answers so far; the others are Unavailable."""
-        return {key: _answer(part) for key, part in self.parts.items()}
+        return {key: _read_answer(part) for key, part in self.parts.items()}
 
     def then(self, call: Callable[[], None]) -> None:
         """Call `call` in another thread once all answers have arrived."""
@@ -188,7 +188,7 @@ class QueryBatcher:
         """Return the seconds from the start of a scrape until its samples can be read."""
         return self._corrector.lag
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """See MetricSource; whole seconds."""
         return float(math.floor(now - self.lag))
 
@@ -197,14 +197,16 @@ class QueryBatcher:
     ) -> PendingAnswers:
         """Send the queries that are not in flight yet; return at once."""
         grid = Grid(math.floor(start), math.floor(end), step)
-        asked, answers = self._permitted(queries)
+        asked, answers = self._select_permitted(queries)
         with self._lock:  # Register all parts of a release before the first is sent.
             for query in asked:
                 if (found := template_of(query)) is not None:
-                    self._register(*found, grid)
-        return PendingAnswers(answers | {query.key: self._ask(query, grid) for query in asked})
+                    self._register_part(*found, grid)
+        return PendingAnswers(
+            answers | {query.key: self._send_query(query, grid) for query in asked}
+        )
 
-    def _permitted(
+    def _select_permitted(
         self, queries: Sequence[SeriesQuery]
     ) -> "tuple[list[SeriesQuery], dict[str, Future[MetricAnswer]]]":
         """Return the permitted queries, and the answers to the others."""
@@ -212,7 +214,7 @@ class QueryBatcher:
         answers: dict[str, Future[MetricAnswer]] = {}
         for query in queries:
             try:
-                asked.append(permitted(self.own_queries, query))
+                asked.append(permit_query(self.own_queries, query))
             except UsageError as error:
                 refused: Future[MetricAnswer] = Future()
                 refused.set_result(NoData(str(error), partial=True))
@@ -224,28 +226,28 @@ class QueryBatcher:
         self._executor.close()
         self._own.close()
 
-    def _register(self, template: QueryTemplate, part: QueryPart, grid: Grid) -> None:
-        self._tidy(template, grid)
+    def _register_part(self, template: QueryTemplate, part: QueryPart, grid: Grid) -> None:
+        self._drop_unused(template, grid)
         self._parts.setdefault((template, grid.step), {})[part] = grid.end
 
-    def _ask(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
+    def _send_query(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
         found = template_of(query)
         if found is None:
-            return self._alone(query, grid)
+            return self._send_alone(query, grid)
         template, part = found
-        shared = self._share(template, part, grid)
+        shared = self._merge_query(template, part, grid)
         if shared is None:
-            return self._alone(query, grid)
+            return self._send_alone(query, grid)
 
         def by_itself(split: _Split) -> "MetricAnswer | Future[MetricAnswer]":
             """Return the answer; query alone if the series of others may hide it.
 
             For example, a native histogram of one release hides a classic one of another.
             """
-            mine = _mine(split, template, part, query, grid)
+            mine = _select_part(split, template, part, query, grid)
             hidden = isinstance(mine, NoData) and not mine.partial and native_of(query.selector)
             if split.failed or (hidden and split.silence is None):
-                return self._alone(query, grid)
+                return self._send_alone(query, grid)
             return mine
 
         # No `shared` in here: its future keeps these functions (see PendingAnswers.then).
@@ -255,12 +257,16 @@ class QueryBatcher:
             """Return the answer; if it failed, query for the namespace alone."""
             if not split.failed or single:
                 return by_itself(split)
-            own = self._share(template, part, grid, apart=True)
-            return self._alone(query, grid) if own is None else _chain(own.answer, by_itself)
+            own = self._merge_query(template, part, grid, apart=True)
+            return (
+                self._send_alone(query, grid)
+                if own is None
+                else _chain_future(own.answer, by_itself)
+            )
 
-        return _chain(answer, for_namespace)
+        return _chain_future(answer, for_namespace)
 
-    def _share(
+    def _merge_query(
         self, template: QueryTemplate, part: QueryPart, grid: Grid, *, apart: bool = False
     ) -> _Shared | None:
         """Return the merged query that answers this part; None if there is none."""
@@ -281,7 +287,7 @@ class QueryBatcher:
                     and self._is_of(one, moment)
                 )
                 caller = part.asker if apart else (template, moment.of)
-                sent = self._executor.submit(caller, lambda: self._send(moment, mine))
+                sent = self._executor.submit(caller, lambda: self._send_merged(moment, mine))
                 shared = self._shared[moment] = _Shared(mine, sent)
         return shared if part in shared.parts else None
 
@@ -291,39 +297,39 @@ class QueryBatcher:
         pieces = self._pieces.get((moment.template, moment.step), 1)
         return part.asker not in self._apart and crc32(part.asker.encode()) % pieces == moment.of
 
-    def _alone(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
+    def _send_alone(self, query: SeriesQuery, grid: Grid) -> "Future[MetricAnswer]":
         own = query.promql is not None
         executor = self._own if own else self._executor
         since = query.since
         if own and since is not None and since > grid.start:
             steps = math.floor((since - grid.start) / grid.step)
             grid = replace(grid, start=grid.start + steps * grid.step)
-        return executor.submit(query.asker or query, lambda: self._single(query, grid))
+        return executor.submit(query.asker or query, lambda: self._read_single(query, grid))
 
-    def _single(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+    def _read_single(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         self._count()
         answers = self._source.read((query,), grid.start, grid.end, grid.step)
         answer = answers.get(query.key, _UNANSWERED)
-        if query.promql is None and query.asker and _Split(_silence(answer)).failed:
+        if query.promql is None and query.asker and _Split(_select_silence(answer)).failed:
             with self._lock:
                 self._apart[query.asker] = grid.end
         return answer
 
-    def _send(self, moment: _Moment, parts: frozenset[QueryPart]) -> _Split:
+    def _send_merged(self, moment: _Moment, parts: frozenset[QueryPart]) -> _Split:
         asker = moment.of if isinstance(moment.of, str) else ""
-        answer = self._single(merge(moment.template, parts, asker), moment.grid)
+        answer = self._read_single(merge_parts(moment.template, parts, asker), moment.grid)
         question = (moment.template, moment.step)
         answer = self._corrector.corrected((question, moment.of), moment.end, answer)
-        silence = _silence(answer)
+        silence = _select_silence(answer)
         with self._lock:
             if isinstance(silence, Unavailable) and silence.server_down:
                 self._shared.pop(moment, None)  # The next request sends it again.
             too_large = isinstance(silence, NoData) and silence.splittable
             if too_large and silence != NATIVE and not asker:
                 self._pieces[question] = min(2 * self._pieces.get(question, 1), MOST_PIECES)
-        return _split(answer, moment.template, parts)
+        return _split_answer(answer, moment.template, parts)
 
-    def _tidy(self, template: QueryTemplate, grid: Grid) -> None:
+    def _drop_unused(self, template: QueryTemplate, grid: Grid) -> None:
         """Drop parts that were not requested recently, and answers for other times."""
         if self._tidied.get((template, grid.step)) == grid.end:
             return
@@ -343,11 +349,13 @@ class QueryBatcher:
             del self._apart[asker]
 
 
-def _silence(answer: MetricAnswer) -> NoData | Unavailable | None:
+def _select_silence(answer: MetricAnswer) -> NoData | Unavailable | None:
     return None if isinstance(answer, FoundSeries) else answer
 
 
-def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[QueryPart]) -> _Split:
+def _split_answer(
+    answer: MetricAnswer, template: QueryTemplate, parts: frozenset[QueryPart]
+) -> _Split:
     if not isinstance(answer, FoundSeries):
         return _Split(answer)
     only = next(iter(parts)).metric  # Series of a single metric have no name.
@@ -364,7 +372,7 @@ def _split(answer: MetricAnswer, template: QueryTemplate, parts: frozenset[Query
     return _Split(None, series, odd)
 
 
-def _mine(
+def _select_part(
     split: _Split, template: QueryTemplate, part: QueryPart, query: SeriesQuery, grid: Grid
 ) -> MetricAnswer:
     """Return a query's part of a shared answer, as if it had been sent alone."""
@@ -391,7 +399,7 @@ def _mine(
     return NoData(f"the query succeeds but matches no series of {query.template.metric}")
 
 
-def _chain(
+def _chain_future(
     shared: "Future[_Split]", part: Callable[[_Split], "MetricAnswer | Future[MetricAnswer]"]
 ) -> "Future[MetricAnswer]":
     """Return a future of `part` applied to the result of `shared`: a value, or another future."""
@@ -420,7 +428,7 @@ def _chain(
     return mine
 
 
-def _answer(part: "Future[MetricAnswer]") -> MetricAnswer:
+def _read_answer(part: "Future[MetricAnswer]") -> MetricAnswer:
     if not part.done():
         return Unavailable("the metric source did not answer in time")
     error = None if part.cancelled() else part.exception()

@@ -18,7 +18,7 @@ class CircuitBreaker:
         self._failed = 0
         self._closed_again = 0.0
 
-    def admits(self) -> bool:
+    def allows_query(self) -> bool:
         """Return whether to send a query now; when half open, True for one caller only."""
         with self._lock:
             if self._failed < self._limit:
@@ -28,12 +28,12 @@ class CircuitBreaker:
             self._closed_again = self._clock() + self._rest
             return True
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Record that the server answered, even if it refused the query."""
         with self._lock:
             self._failed = 0
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         """Record that the server did not answer, or failed."""
         with self._lock:
             self._failed += 1

@@ -50,7 +50,7 @@ class PageError(ValueError):
     """The page is not a complete exposition."""
 
 
-def samples(
+def parse_samples(
     body: bytes,
     content_type: str,
     metrics: Collection[str],
@@ -80,7 +80,7 @@ def samples(
         )
     if len(lines) > limits.lines:
         raise PageError(f"expected at most {limits.lines:,} lines on the page, found more")
-    found = list(islice(_samples(lines, metrics, limits.line), limits.series + 1))
+    found = list(islice(_parse_lines(lines, metrics, limits.line), limits.series + 1))
     if len(found) > limits.series:
         raise PageError(
             f"expected at most {limits.series:,} requested series on the page, found more"
@@ -94,7 +94,7 @@ def metric_names(body: bytes) -> frozenset[str]:
     return frozenset(found[0] for line in lines if (found := _NAME.match(line)))
 
 
-def _samples(lines: list[str], metrics: Collection[str], longest: int) -> Iterator[Sample]:
+def _parse_lines(lines: list[str], metrics: Collection[str], longest: int) -> Iterator[Sample]:
     for number, line in enumerate(lines, 1):
         bare = line.strip()
         if not bare or bare.startswith("#"):
@@ -102,14 +102,14 @@ def _samples(lines: list[str], metrics: Collection[str], longest: int) -> Iterat
         if len(bare) > longest:
             raise PageError(f"line {number}: expected at most {longest:,} characters, found more")
         try:
-            sample = _sample(bare)
+            sample = _parse_sample(bare)
         except ValueError as error:
             raise PageError(f"line {number} is not a sample: {error}") from error
         if sample.name in metrics:
             yield sample
 
 
-def _sample(line: str) -> Sample:
+def _parse_sample(line: str) -> Sample:
     """Parse a line. Raises ValueError that names what was expected."""
     found = _NAME.match(line)
     name, at = (found[0], found.end()) if found else ("", 0)
@@ -117,7 +117,7 @@ def _sample(line: str) -> Sample:
         at += 1
     labels: dict[str, str] = {}
     if at < len(line) and line[at] == "{":
-        quoted, at = _labels(line, at + 1, labels)
+        quoted, at = _parse_labels(line, at + 1, labels)
         name = name or quoted
     if not name:
         raise ValueError("expected a metric name")
@@ -125,10 +125,10 @@ def _sample(line: str) -> Sample:
     rest = line[at:].split(None, 1)
     if not rest:
         raise ValueError("expected a number after the labels")
-    return Sample(name, labels, _number(rest[0]))
+    return Sample(name, labels, _parse_number(rest[0]))
 
 
-def _labels(line: str, at: int, labels: dict[str, str]) -> tuple[str, int]:
+def _parse_labels(line: str, at: int, labels: dict[str, str]) -> tuple[str, int]:
     """Fill `labels` from the text after `{`; return the quoted name, if any, and the end."""
     name = ""
     while True:
@@ -137,10 +137,10 @@ def _labels(line: str, at: int, labels: dict[str, str]) -> tuple[str, int]:
         label = _LABEL.match(line, at)
         if label is None:
             raise ValueError("expected a label name")
-        key, at = label[1] or _unescaped(label[2] or ""), label.end()
+        key, at = label[1] or _unescape_text(label[2] or ""), label.end()
         value = _VALUE.match(line, at)
         if value is not None:
-            labels[key], at = _unescaped(value[1]), value.end()
+            labels[key], at = _unescape_text(value[1]), value.end()
         elif label[2] is not None and not name:
             name = key
         else:
@@ -153,13 +153,13 @@ def _labels(line: str, at: int, labels: dict[str, str]) -> tuple[str, int]:
             raise ValueError("expected a comma or } after a label")
 
 
-def _unescaped(text: str) -> str:
+def _unescape_text(text: str) -> str:
     if "\\" not in text:
         return text
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[0]), text)
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     """Parse a number as Go does: no underscores, hexadecimal with exponent, NaN in any case."""
     if "_" in text or not text.isascii():
         raise ValueError("expected a number after the labels")

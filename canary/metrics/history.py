@@ -48,12 +48,12 @@ class History:
         if cut > len(self._times) // 4:
             del self._times[:cut], self._values[:cut]
 
-    def at(self, t: float) -> float | None:
+    def value_at(self, t: float) -> float | None:
         """Return the value at t: that of the last sample within the lookback, unless it ended."""
         i = bisect_right(self._times, t) - 1
         return self._values[i] if i >= 0 and t - self._times[i] < LOOKBACK else None
 
-    def between(self, start: float, end: float) -> tuple[tuple[float, float], ...]:
+    def samples_between(self, start: float, end: float) -> tuple[tuple[float, float], ...]:
         """Return every finite sample from `start` to `end`, as scraped."""
         first, last = bisect_left(self._times, start), bisect_right(self._times, end)
         pairs = zip(self._times[first:last], self._values[first:last], strict=True)
@@ -66,18 +66,18 @@ class History:
         return value is not None and not math.isfinite(value)
 
 
-def summed(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
+def sum_histories(series: Iterable[History], by: Sequence[str], grid: Grid) -> Groups:
     """Return `sum by (by…)` on the grid; a group has no entry where no series has a value."""
     groups: Groups = {}
     times = grid.times()
     for one in series:
         values = groups.setdefault(tuple(one.labels.get(label, "") for label in by), {})
         for t in times:
-            if (value := one.at(t)) is not None:
+            if (value := one.value_at(t)) is not None:
                 values[t] = values.get(t, 0.0) + value
     return groups
 
 
-def finite(values: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
+def select_finite(values: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
     """Return points in ascending time, without NaN and infinities."""
     return tuple((t, v) for t, v in sorted(values.items()) if math.isfinite(v))

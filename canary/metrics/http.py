@@ -70,7 +70,7 @@ class HttpAdapter(BaseAdapter):
         method, url = request.method or "GET", request.url or ""
         headers = {**request.headers, **dict(extra_headers(self._config))}
         headers |= self._login.headers(SentRequest(method, url, headers, body))
-        answer = self._connected().send(method, url, headers, body)
+        answer = self._connect_client().send(method, url, headers, body)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._login.refused()
         response = requests.Response()
@@ -88,7 +88,7 @@ class HttpAdapter(BaseAdapter):
         if client is not None:
             client.close()
 
-    def _connected(self) -> HttpClient:
+    def _connect_client(self) -> HttpClient:
         stamp = stamp_of(self._config.tls_config.files)
         with self._lock:
             if self._client is None or stamp != self._stamp:
@@ -107,11 +107,11 @@ class HttpAdapter(BaseAdapter):
 
 def open_client(url: str, config: Connection, rules: AddressRules, limits: Limits) -> HttpClient:
     """Return a client for one address. Raises CredentialsError for unreadable certificates."""
-    proxy = _proxy(url, config, os.environ)
-    return HttpClient(rules, limits, connections=10, tls=_tls(config.tls_config), proxy=proxy)
+    proxy = _select_proxy(url, config, os.environ)
+    return HttpClient(rules, limits, connections=10, tls=_build_tls(config.tls_config), proxy=proxy)
 
 
-def _proxy(url: str, config: Connection, environment: Mapping[str, str]) -> Proxy | None:
+def _select_proxy(url: str, config: Connection, environment: Mapping[str, str]) -> Proxy | None:
     if config.proxy_from_environment:
         found = environment_proxy(url, environment)
         return Proxy(found) if found else None
@@ -124,7 +124,7 @@ def _proxy(url: str, config: Connection, environment: Mapping[str, str]) -> Prox
     return Proxy(config.proxy_url.get_secret_value(), headers)
 
 
-def _tls(config: TlsConfig) -> Tls:
+def _build_tls(config: TlsConfig) -> Tls:
     try:
         context = (
             ssl.create_default_context(cafile=config.ca_file)

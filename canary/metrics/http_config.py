@@ -44,10 +44,10 @@ class _ReadableFile:
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(_readable)
+        return core_schema.with_info_plain_validator_function(_check_readable)
 
 
-def _readable(value: object, info: core_schema.ValidationInfo) -> Path:
+def _check_readable(value: object, info: core_schema.ValidationInfo) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise build_field_error("expected the path of a file")
     directory = (info.context or {}).get("directory", Path())

@@ -59,12 +59,13 @@ class LateSampleCorrector:
         known = _last_scrapes(answer)
         with self._lock:
             reads = self._reads.setdefault(question, {})
-            if _older(known, reads, end):
+            if _knew_later_scrapes(known, reads, end):
                 return NoData(_BACKWARDS, partial=True)
             series = tuple(
-                _moved(one, reads.get(target_key(one.labels), {}), end) for one in answer.series
+                _move_late_samples(one, reads.get(target_key(one.labels), {}), end)
+                for one in answer.series
             )
-            self._adapt(
+            self._adapt_lag(
                 end, late=any(a is not b for a, b in zip(series, answer.series, strict=True))
             )
             for target, last in known.items():
@@ -83,7 +84,7 @@ class LateSampleCorrector:
                 if not reads:
                     del self._reads[question]
 
-    def _adapt(self, now: float, *, late: bool) -> None:
+    def _adapt_lag(self, now: float, *, late: bool) -> None:
         if late:
             self._lag = min(2 * self._lag, self._longest)
             self._late_at = now
@@ -101,7 +102,9 @@ def _last_scrapes(answer: FoundSeries) -> dict[Hashable, float]:
     return known
 
 
-def _older(known: Mapping[Hashable, float], reads: Mapping[Hashable, _Reads], end: float) -> bool:
+def _knew_later_scrapes(
+    known: Mapping[Hashable, float], reads: Mapping[Hashable, _Reads], end: float
+) -> bool:
     """Return whether earlier reads, of earlier ends, knew later scrapes of every target."""
     common = [
         (mine[max(ends)], now)
@@ -111,7 +114,7 @@ def _older(known: Mapping[Hashable, float], reads: Mapping[Hashable, _Reads], en
     return bool(common) and all(now < before for before, now in common)
 
 
-def _moved(series: Series, reads: _Reads, before: float) -> Series:
+def _move_late_samples(series: Series, reads: _Reads, before: float) -> Series:
     """Return the series with its late samples right after the end that was read without them."""
     points = series.points
     late: dict[float, float] = {}

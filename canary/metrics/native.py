@@ -29,6 +29,6 @@ def native_of(selector: Selector) -> Selector | None:
     return None
 
 
-def refusal(selector: Selector, native: Selector) -> str:
+def explain_native(selector: Selector, native: Selector) -> str:
     """Return why a classic series does not exist."""
     return f"{native.metric} is a native histogram and has no {selector.metric}; {_REMEDY}"

@@ -70,19 +70,19 @@ class NonBlockingSource:
         known = self._judged
         self._judged = until if until is None or known is None else max(known, until)
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """See MetricSource; 0 while there is no new data, so that no query is sent."""
         if self._late is not None:
             return self._late.end if self._late.asked.done else 0.0
-        settled, following = self._batch.settled(now), self._next(now)
+        settled, following = self._batch.final_until(now), self._next_scrape(now)
         return settled if following is None or settled >= following else 0.0
 
-    def due(self, now: float) -> float | None:
+    def seconds_until_due(self, now: float) -> float | None:
         """Return the seconds until there is new data; None if nothing has been read yet."""
-        following = self._next(now)
+        following = self._next_scrape(now)
         return None if following is None else max(0.0, following + self._batch.lag - now)
 
-    def _next(self, now: float) -> float | None:
+    def _next_scrape(self, now: float) -> float | None:
         """Return when the canary's next scrape is due: one scrape interval after its last one.
 
         If that time has passed, one interval after the last answer. In whole seconds, like the

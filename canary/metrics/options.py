@@ -102,17 +102,17 @@ class PrometheusSources:
         self._path = path
         self._defaults = defaults
         self._lock = threading.Lock()
-        self._stamp = self._stamped()
-        self._sources = self._load()
+        self._stamp = self._stamp_files()
+        self._sources = self._load_file()
 
     def current(self) -> Mapping[str, PrometheusOptions]:
         """Return the options by name; the first is the default. Never raises."""
-        stamp = self._stamped()
+        stamp = self._stamp_files()
         with self._lock:
             if stamp != self._stamp:
                 self._stamp = stamp
                 try:
-                    self._sources = self._load()
+                    self._sources = self._load_file()
                     _log.info("%s has changed and was read again", self._path)
                 except CanaryError as error:
                     _log.error("the changed %s is not used: %s", self._path, error)
@@ -147,13 +147,13 @@ class PrometheusSources:
         """The names of the sources."""
         return tuple(name for name in self.current() if name != _UNNAMED)
 
-    def _stamped(self) -> tuple[object, ...]:
+    def _stamp_files(self) -> tuple[object, ...]:
         return stamp_of([self._path] if self._path is not None else [])
 
-    def _load(self) -> Mapping[str, PrometheusOptions]:
+    def _load_file(self) -> Mapping[str, PrometheusOptions]:
         if self._path is None:
             config = PrometheusSource(proxy_from_environment=True)
-            return {_UNNAMED: self._options(_UNNAMED, config)}
+            return {_UNNAMED: self._build_options(_UNNAMED, config)}
         file = load_config(self._path, PrometheusFile, secret=True)
         if file.sources and self._url is not None:
             raise UsageError(
@@ -161,9 +161,9 @@ class PrometheusSources:
             )
         default = file.default or next(iter(file.sources), _UNNAMED)
         names = dict.fromkeys([default, *file.sources])
-        return {name: self._options(name, file.sources.get(name, file)) for name in names}
+        return {name: self._build_options(name, file.sources.get(name, file)) for name in names}
 
-    def _options(self, name: str, source: PrometheusSource) -> PrometheusOptions:
+    def _build_options(self, name: str, source: PrometheusSource) -> PrometheusOptions:
         if source.url is not None and self._url is not None:
             raise UsageError(
                 f"{self._option} and url in {self._path} are both given: omit one of them"

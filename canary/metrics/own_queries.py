@@ -1,8 +1,8 @@
 """Applies the policy for custom PromQL: unchanged, confined to the namespace, or rejected.
 
-`confine` adds the namespace to every selector of an expression. It reads tokens as Prometheus does
-and classifies each name; it rejects what it cannot classify. The result can therefore only select
-series of the namespace:
+`confine_expression` adds the namespace to every selector of an expression. It reads tokens as
+Prometheus does and classifies each name; it rejects what it cannot classify. The result can
+therefore only select series of the namespace:
 
     sum by (code) (rate(hits{code="500"}[5m])) / sum(rate(hits[5m]))  becomes
     sum by (code) (rate(hits{namespace="prod",code="500"}[5m]))
@@ -17,7 +17,7 @@ from typing import Final
 
 from canary.core.series import SeriesQuery
 from canary.errors import UsageError
-from canary.metrics.promql import quoted
+from canary.metrics.promql import quote_string
 
 NAMESPACE: Final = "namespace"
 """The label that Prometheus' scrape configuration gives to all series of a pod."""
@@ -34,7 +34,7 @@ class OwnQueries(StrEnum):
     """Both are sent unchanged."""
 
 
-def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
+def permit_query(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
     """Return the query in the form in which it may be sent for `query.asker`.
 
     Raises UsageError if it is not permitted.
@@ -42,7 +42,7 @@ def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
     if policy is OwnQueries.ON or not query.asker:
         return query
     if query.promql is not None:
-        return replace(query, promql=check(policy, query.promql, query.asker))
+        return replace(query, promql=check_expression(policy, query.promql, query.asker))
     member = query.member
     if member is None or member.label != "pod" or member.namespace_label:
         return query  # From a preset, or without labels of other series in its answer.
@@ -50,23 +50,23 @@ def permitted(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
     return replace(query, member=confined)
 
 
-def check(policy: OwnQueries, text: str, namespace: str) -> str:
+def check_expression(policy: OwnQueries, text: str, namespace: str) -> str:
     """Return the permitted form of an expression. Raises UsageError if there is none."""
     if policy is OwnQueries.OFF:
         raise UsageError(
             "the operator does not run users' own queries (--own-queries=off): use ratio, "
             "latency, clientErrors or pool instead of query"
         )
-    return text if policy is OwnQueries.ON else confine(text, namespace)
+    return text if policy is OwnQueries.ON else confine_expression(text, namespace)
 
 
-def confine(text: str, namespace: str) -> str:
+def confine_expression(text: str, namespace: str) -> str:
     """Return the expression with the namespace in every selector.
 
     Raises UsageError if it is not certain that this confines it.
     """
-    matcher = f"{NAMESPACE}={quoted(namespace)}"
-    return _Confined(_tokens(text), matcher).text()
+    matcher = f"{NAMESPACE}={quote_string(namespace)}"
+    return _Confined(_tokenize_query(text), matcher).to_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ _FUNCTIONS = frozenset("""
 """Functions of Prometheus 3 that only read their arguments; `info` reads more."""
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokenize_query(text: str) -> list[_Token]:
     found, position = [], 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise _refused(text[position : position + 20], position)
+            raise _build_refusal(text[position : position + 20], position)
         kind = match.lastgroup or ""
         if kind != "space":
             found.append(_Token(kind, match.group(), position))
@@ -120,7 +120,7 @@ def _tokens(text: str) -> list[_Token]:
     return found
 
 
-def _refused(found: str, position: int) -> UsageError:
+def _build_refusal(found: str, position: int) -> UsageError:
     return UsageError(
         "the query cannot be confined to its namespace (--own-queries=enforced): "
         f"{found!r} at character {position + 1} is not supported"
@@ -140,63 +140,63 @@ class _Confined:
         self._next = 0
         self._operand_ended = False
 
-    def text(self) -> str:
+    def to_text(self) -> str:
         """Return the whole expression, with parts separated by spaces."""
-        return " ".join(self._parts())
+        return " ".join(self._rewrite_parts())
 
-    def _parts(self) -> Iterator[str]:
-        while (token := self._peek()) is not None:
+    def _rewrite_parts(self) -> Iterator[str]:
+        while (token := self._peek_token()) is not None:
             match token.kind, token.text:
                 case "sign", "{":
-                    yield self._braces()
+                    yield self._rewrite_braces()
                 case "sign", "[":
-                    yield self._brackets()
+                    yield self._rewrite_brackets()
                 case "sign", "}" | "]" | ":" | "=" | "=~" | "!~":
-                    raise _refused(token.text, token.at)
+                    raise _build_refusal(token.text, token.at)
                 case "name", _:
-                    yield self._name()
+                    yield self._rewrite_name()
                 case _:
-                    yield self._take().text
+                    yield self._take_token().text
                     self._operand_ended = token.kind != "sign" or token.text == ")"
 
-    def _name(self) -> str:
+    def _rewrite_name(self) -> str:
         """Rewrite a keyword, a function, a number, or the name of a metric."""
-        token, following = self._take(), self._peek_text()
+        token, following = self._take_token(), self._peek_text()
         word = token.text.lower()  # keywords and aggregations may be written in any case
         if word in _LABEL_LISTS:
             return self._label_list(token, following)
         if word in _OPERATORS:
-            return self._operator(token)
+            return self._rewrite_operator(token)
         if following == "(":
-            return self._called(token)
+            return self._rewrite_call(token)
         if word in _AGGREGATIONS:
             if following.lower() in {"by", "without"}:
                 return token.text
-            raise _refused(token.text, token.at)
+            raise _build_refusal(token.text, token.at)
         self._operand_ended = True
         if following == "{":
-            return f"{token.text}{self._braces()}"
+            return f"{token.text}{self._rewrite_braces()}"
         return token.text if word in _NUMBERS else f"{token.text}{{{self._matcher}}}"
 
     def _label_list(self, token: _Token, following: str) -> str:
         if following == "(":
-            return f"{token.text} {self._labels()}"
+            return f"{token.text} {self._rewrite_labels()}"
         if token.text.lower() in {"group_left", "group_right"} and not self._operand_ended:
             return token.text
-        raise _refused(token.text, token.at)
+        raise _build_refusal(token.text, token.at)
 
-    def _operator(self, token: _Token) -> str:
+    def _rewrite_operator(self, token: _Token) -> str:
         compared = self._before_last() in {"==", "!=", "<", ">", "<=", ">="}
         fits = compared if token.text.lower() == "bool" else self._operand_ended
         if not fits:
-            raise _refused(token.text, token.at)
+            raise _build_refusal(token.text, token.at)
         self._operand_ended = False
         return token.text
 
-    def _called(self, token: _Token) -> str:
+    def _rewrite_call(self, token: _Token) -> str:
         at = token.text.lower() in {"start", "end"} and self._before_last() == "@"
         if not (at or token.text in _FUNCTIONS or token.text.lower() in _AGGREGATIONS):
-            raise _refused(token.text, token.at)
+            raise _build_refusal(token.text, token.at)
         self._operand_ended = False
         return token.text
 
@@ -204,68 +204,68 @@ class _Confined:
         """Return the token before the current one."""
         return self._tokens[self._next - 2].text if self._next > 1 else ""
 
-    def _braces(self) -> str:
+    def _rewrite_braces(self) -> str:
         """Rewrite `{label="value",…}`, also with quoted names as in Prometheus 3."""
-        self._expect("{")
+        self._expect_token("{")
         conditions = [self._matcher]
         while self._peek_text() != "}":
-            conditions.append(self._condition())
+            conditions.append(self._rewrite_condition())
             if self._peek_text() != "}":
-                self._expect(",")
-        self._expect("}")
+                self._expect_token(",")
+        self._expect_token("}")
         self._operand_ended = True
         return f"{{{','.join(conditions)}}}"
 
-    def _condition(self) -> str:
-        name = self._take()
+    def _rewrite_condition(self) -> str:
+        name = self._take_token()
         if name.kind == "string" and self._peek_text() in {",", "}"}:
             return name.text  # the name of a metric
         if name.kind not in {"name", "string"}:
-            raise _refused(name.text, name.at)
-        sign, value = self._take(), self._take()
+            raise _build_refusal(name.text, name.at)
+        sign, value = self._take_token(), self._take_token()
         if sign.text not in {"=", "!=", "=~", "!~"} or value.kind != "string":
-            raise _refused(sign.text, sign.at)
+            raise _build_refusal(sign.text, sign.at)
         return f"{name.text}{sign.text}{value.text}"
 
-    def _labels(self) -> str:
+    def _rewrite_labels(self) -> str:
         """Rewrite a list of labels in parentheses."""
-        self._expect("(")
+        self._expect_token("(")
         names = []
         while self._peek_text() != ")":
-            names.append(name := self._take())
+            names.append(name := self._take_token())
             if name.kind not in {"name", "string"}:
-                raise _refused(name.text, name.at)
+                raise _build_refusal(name.text, name.at)
             if self._peek_text() != ")":
-                self._expect(",")
-        self._expect(")")
+                self._expect_token(",")
+        self._expect_token(")")
         return f"({', '.join(one.text for one in names)})"
 
-    def _brackets(self) -> str:
+    def _rewrite_brackets(self) -> str:
         """Rewrite `[5m]` or `[1h:5m]`: durations only."""
-        text = self._expect("[").text
+        text = self._expect_token("[").text
         while self._peek_text() != "]":
-            token = self._take()
+            token = self._take_token()
             if token.kind != "number" and token.text != ":":
-                raise _refused(token.text, token.at)
+                raise _build_refusal(token.text, token.at)
             text += token.text
-        return text + self._expect("]").text
+        return text + self._expect_token("]").text
 
-    def _peek(self) -> _Token | None:
+    def _peek_token(self) -> _Token | None:
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
     def _peek_text(self) -> str:
-        token = self._peek()
+        token = self._peek_token()
         return token.text if token is not None else ""
 
-    def _take(self) -> _Token:
-        token = self._peek()
+    def _take_token(self) -> _Token:
+        token = self._peek_token()
         if token is None:
-            raise _refused("the end", self._tokens[-1].at if self._tokens else 0)
+            raise _build_refusal("the end", self._tokens[-1].at if self._tokens else 0)
         self._next += 1
         return token
 
-    def _expect(self, text: str) -> _Token:
-        token = self._take()
+    def _expect_token(self, text: str) -> _Token:
+        token = self._take_token()
         if token.text != text:
-            raise _refused(token.text, token.at)
+            raise _build_refusal(token.text, token.at)
         return token

@@ -13,7 +13,7 @@ Source: k8s.io/apiserver, pkg/storage/names/generate.go.
 
 import re
 
-from canary.metrics.promql import literal
+from canary.metrics.promql import escape_regex
 
 RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
 """The letters used in generated names (k8s.io/apimachinery, util/rand)."""
@@ -35,11 +35,11 @@ CANARY = f".+(?:{_CUT_CANARY}|{CANARY_SUFFIX}{_SUFFIX})"
 
 def pods_of(deployment: str) -> str:
     """Return a regular expression that matches the names of a Deployment's pods."""
-    whole = f"{literal(deployment)}-[a-z0-9]{{1,16}}-[a-z0-9]{{5}}"
+    whole = f"{escape_regex(deployment)}-[a-z0-9]{{1,16}}-[a-z0-9]{{5}}"
     kept = f"{deployment}-"[:LONGEST_BASE]
     if len(f"{deployment}-") + LONGEST_HASH + 1 <= LONGEST_BASE:
         return whole
-    cut = f"{literal(kept)}[a-z0-9-]{{{LONGEST_BASE - len(kept)}}}[a-z0-9]{{5}}"
+    cut = f"{escape_regex(kept)}[a-z0-9-]{{{LONGEST_BASE - len(kept)}}}[a-z0-9]{{5}}"
     return f"{whole}|{cut}"
 
 
@@ -56,7 +56,7 @@ def replica_set_of(pod: str, deployment: str) -> str | None:
 def pods_of_replica_set(name: str) -> str:
     """Return a regular expression for the pods of a result of `replica_set_of`."""
     dash = "-?" if len(name) >= LONGEST_BASE - 1 else "-"
-    return f"{literal(name)}{dash}[a-z0-9]{{5}}"
+    return f"{escape_regex(name)}{dash}[a-z0-9]{{5}}"
 
 
 def is_canary_of(replica_set: str, deployment: str) -> bool:

@@ -54,7 +54,7 @@ def pool_preset_groups(presets: Iterable[PoolPreset] = POOLS) -> tuple[PoolPrese
     groups: dict[tuple[Selector, tuple[str, ...]], list[PoolPreset]] = {}
     for preset in presets:
         groups.setdefault((preset.in_use, preset.pools), []).append(preset)
-    return tuple(_pool(group) for group in groups.values())
+    return tuple(_group_pools(group) for group in groups.values())
 
 
 def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioPresetGroup, ...]:
@@ -67,7 +67,7 @@ def ratio_preset_groups(presets: Iterable[RatioPreset] = RATIOS) -> tuple[RatioP
             group[0].name,
             tuple(one.name for one in group),
             group[0].total,
-            _widest(one.bad for one in group),
+            _select_widest(one.bad for one in group),
             group[0].backend,
         )
         for group in groups.values()
@@ -87,12 +87,12 @@ def service_and_version(name: str) -> tuple[str, str]:
     return service, "canary" if re.fullmatch(CANARY, name) else "stable"
 
 
-def text(selector: Selector, *more: Matcher) -> str:
+def format_selector(selector: Selector, *more: Matcher) -> str:
     """Return the selector in PromQL, with additional matchers."""
     return vector_selector(Selector(selector.metric, (*selector.matchers, *more)))
 
 
-def _pool(group: list[PoolPreset]) -> PoolPresetGroup:
+def _group_pools(group: list[PoolPreset]) -> PoolPresetGroup:
     first = group[0]
     return PoolPresetGroup(
         first.name,
@@ -111,7 +111,7 @@ def _pool(group: list[PoolPreset]) -> PoolPresetGroup:
     )
 
 
-def _widest(matchers: Iterable[Matcher]) -> tuple[Matcher, ...]:
+def _select_widest(matchers: Iterable[Matcher]) -> tuple[Matcher, ...]:
     """Return one matcher per label, the widest: `5..|5xx` includes `5..`."""
     found: dict[str, Matcher] = {}
     for one in matchers:

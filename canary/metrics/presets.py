@@ -167,24 +167,24 @@ _TRAEFIK = Backend(
 _INGRESS_NGINX = Backend("canary", namespace="namespace", names=".*")
 
 
-def _grpc(codes: str) -> str:
+def _grpc_pattern(codes: str) -> str:
     """Return a regular expression of gRPC codes in Go's (`DataLoss`) and others' spelling.
 
-    >>> _grpc("Internal DataLoss")
+    >>> _grpc_pattern("Internal DataLoss")
     'Internal|INTERNAL|DataLoss|DATA_LOSS'
     """
-    spelt = [form for one in codes.split() for form in (one, _upper(one))]
+    spelt = [form for one in codes.split() for form in (one, _to_upper_snake(one))]
     return "|".join(dict.fromkeys(spelt))
 
 
-def _upper(code: str) -> str:
+def _to_upper_snake(code: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).upper()
 
 
 # The codes that OpenTelemetry's conventions count as server errors. Client errors (and
 # ResourceExhausted, like 429) are in the other list; Canceled is in neither: the client left.
-_GRPC_SERVER = _grpc("Unknown DeadlineExceeded Unimplemented Internal Unavailable DataLoss")
-_GRPC_CLIENT = _grpc(
+_GRPC_SERVER = _grpc_pattern("Unknown DeadlineExceeded Unimplemented Internal Unavailable DataLoss")
+_GRPC_CLIENT = _grpc_pattern(
     "InvalidArgument NotFound AlreadyExists PermissionDenied ResourceExhausted FailedPrecondition "
     "Aborted OutOfRange Unauthenticated"
 )
@@ -453,31 +453,33 @@ _Preset = TypeVar("_Preset", RatioPreset, LatencyPreset, PoolPreset)
 
 def ratio_preset(name: str) -> RatioPreset:
     """Return the ratio preset of that name; UsageError lists the existing ones."""
-    return _lookup(name, RATIOS, "ratio", _names(LATENCIES, POOLS))
+    return _find_preset(name, RATIOS, "ratio", _list_names(LATENCIES, POOLS))
 
 
 def client_errors_preset(name: str) -> RatioPreset:
     """Return the ratio preset with client errors (4xx) as bad; UsageError lists existing ones."""
     able = [preset for preset in RATIOS if preset.client is not None]
-    preset = _lookup(name, able, "clientErrors", _names(RATIOS, LATENCIES, POOLS))
+    preset = _find_preset(name, able, "clientErrors", _list_names(RATIOS, LATENCIES, POOLS))
     return replace(preset, bad=preset.client or preset.bad)
 
 
 def latency_preset(name: str) -> LatencyPreset:
     """Return the latency preset of that name; UsageError lists the existing ones."""
-    return _lookup(name, LATENCIES, "latency", _names(RATIOS, POOLS))
+    return _find_preset(name, LATENCIES, "latency", _list_names(RATIOS, POOLS))
 
 
 def pool_preset(name: str) -> PoolPreset:
     """Return the pool preset of that name; UsageError lists the existing ones."""
-    return _lookup(name, POOLS, "pool", _names(RATIOS, LATENCIES))
+    return _find_preset(name, POOLS, "pool", _list_names(RATIOS, LATENCIES))
 
 
-def _names(*tables: Sequence[AnyPreset]) -> list[str]:
+def _list_names(*tables: Sequence[AnyPreset]) -> list[str]:
     return [preset.name for table in tables for preset in table]
 
 
-def _lookup(name: str, presets: Sequence[_Preset], kind: str, elsewhere: Sequence[str]) -> _Preset:
+def _find_preset(
+    name: str, presets: Sequence[_Preset], kind: str, elsewhere: Sequence[str]
+) -> _Preset:
     by_name = {p.name: p for p in presets}
     if name in by_name:
         return by_name[name]

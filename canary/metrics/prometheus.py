@@ -21,8 +21,8 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.metrics.circuit_breaker import CircuitBreaker
-from canary.metrics.native import NATIVE, native_of, refusal
-from canary.metrics.promql import promql, range_selector, vector_selector
+from canary.metrics.native import NATIVE, explain_native, native_of
+from canary.metrics.promql import format_promql, range_selector, vector_selector
 from canary.metrics.query_api import (
     NoAnswerError,
     PartialAnswerError,
@@ -82,14 +82,14 @@ class Prometheus:
         down: Unavailable | None = None
         for query in queries:
             try:
-                answers[query.key] = down or self._answer(query, grid)
+                answers[query.key] = down or self._read_answer(query, grid)
             except (ServerDownError, NoAnswerError) as error:
                 nobody = isinstance(error, ServerDownError)
                 down = Unavailable(f"{self._options.url}: {error}", server_down=nobody)
                 answers[query.key] = down
         return answers
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """Return the time in whole seconds; a scrape of newer values may still be running."""
         return float(math.floor(now - self._options.lag))
 
@@ -98,23 +98,27 @@ class Prometheus:
         for client in (self._client, self._own, self._probe):
             client.close()
 
-    def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+    def _read_answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         try:
             if query.raw:
-                found = _found([*self._history(query, grid), *self._samples(query, grid)], query)
-                return self._native(query, grid, found)
-            ask = partial(self._client_for(query).query_range, promql(query))
-            return _found([self._asked(query, partial(ask, one)) for one in _slices(grid)], query)
+                found = _merge_slices(
+                    [*self._read_history(query, grid), *self._read_samples(query, grid)], query
+                )
+                return self._check_native(query, grid, found)
+            ask = partial(self._client_for(query).query_range, format_promql(query))
+            return _merge_slices(
+                [self._ask_server(query, partial(ask, one)) for one in _slice_grid(grid)], query
+            )
         except ValueError as error:
             return Unavailable(f"the query {query.key!r} cannot be sent: {error}")
         except RefusedQueryError as error:
             return Unavailable(f"{self._options.url}: {error}")
         except PartialAnswerError as error:
-            return self._partial(query, error)
+            return self._reject_partial(query, error)
         except _NativeError:
             return NATIVE
 
-    def _partial(self, query: SeriesQuery, error: PartialAnswerError) -> NoData:
+    def _reject_partial(self, query: SeriesQuery, error: PartialAnswerError) -> NoData:
         """Reject a partial answer: half of the pods would look like too little traffic."""
         too_large = isinstance(error, TooLargeAnswerError)
         remedy = "; give the metric more conditions on labels" if too_large else ""
@@ -127,24 +131,24 @@ class Prometheus:
         """Return the client; a user's own expression has narrower limits."""
         return self._own if query.promql is not None and query.asker else self._client
 
-    def _native(self, query: SeriesQuery, grid: Grid, found: MetricAnswer) -> MetricAnswer:
+    def _check_native(self, query: SeriesQuery, grid: Grid, found: MetricAnswer) -> MetricAnswer:
         """Return the answer, or that a native histogram exists instead of this classic one."""
         native = None if query.also else native_of(query.selector)
         if native is None or not isinstance(found, NoData) or found.partial:
             return found
         text = f"count({vector_selector(native)})"
-        there = self._asked(query, partial(self._client.query, text, grid.end))
-        return NoData(refusal(query.selector, native), partial=True) if there else found
+        there = self._ask_server(query, partial(self._client.query, text, grid.end))
+        return NoData(explain_native(query.selector, native), partial=True) if there else found
 
-    def _samples(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
+    def _read_samples(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
         """Return every sample from the grid's start to its end, as scraped."""
-        for one in _slices(grid):
+        for one in _slice_grid(grid):
             seconds = math.ceil(one.end - one.start) + math.ceil(grid.step)
             text = range_selector(query.selector, seconds, query.also)
             end = min(one.end + grid.step, grid.end)
-            yield self._asked(query, partial(self._client.query, text, end))
+            yield self._ask_server(query, partial(self._client.query, text, end))
 
-    def _history(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
+    def _read_history(self, query: SeriesQuery, grid: Grid) -> Iterator[list[Row]]:
         """Return earlier values in coarse steps; none if there are too many to read."""
         if not query.history:
             return
@@ -152,44 +156,44 @@ class Prometheus:
         start = (grid.start - query.history) // HISTORY_STEP * HISTORY_STEP
         text, coarse = vector_selector(query.selector), Grid(start, end, HISTORY_STEP)
         try:
-            yield self._asked(query, partial(self._client.query_range, text, coarse))
+            yield self._ask_server(query, partial(self._client.query_range, text, coarse))
         except PartialAnswerError as error:
             _log.warning("%s: analyzed without earlier values: %s", query.key, error)
 
-    def _asked(self, query: SeriesQuery, question: Callable[[], list[Row]]) -> list[Row]:
+    def _ask_server(self, query: SeriesQuery, question: Callable[[], list[Row]]) -> list[Row]:
         asker = self._breaker_of(query)
-        if not self._server.admits():
+        if not self._server.allows_query():
             raise ServerDownError(self._will_be_tried(self._server, "failed"))
-        if asker is not None and not asker.admits():
+        if asker is not None and not asker.allows_query():
             raise NoAnswerError(self._will_be_tried(asker, f"queries of {query.asker} failed"))
         try:
             rows = question()
         except ServerDownError:
-            self._server.failed()
+            self._server.record_failure()
             raise
         except NoAnswerError as error:
-            self._blame(asker, error)
+            self._find_failed(asker, error)
             raise
         except (RefusedQueryError, PartialAnswerError):
-            self._server.succeeded()
+            self._server.record_success()
             raise
-        self._server.succeeded()
+        self._server.record_success()
         if asker is not None:
-            asker.succeeded()
+            asker.record_success()
         return rows
 
-    def _blame(self, asker: CircuitBreaker | None, error: NoAnswerError) -> None:
+    def _find_failed(self, asker: CircuitBreaker | None, error: NoAnswerError) -> None:
         """Return whose failure it is: the server's if it answers no trivial query either."""
         try:
             self._probe.query("vector(1)")
         except (ServerDownError, NoAnswerError):
-            self._server.failed()
+            self._server.record_failure()
             raise ServerDownError(str(error)) from error
         except (RefusedQueryError, PartialAnswerError):
             pass
-        self._server.succeeded()
+        self._server.record_success()
         if asker is not None:
-            asker.failed()
+            asker.record_failure()
 
     def _breaker_of(self, query: SeriesQuery) -> CircuitBreaker | None:
         """Return the breaker's key; users' own expressions fail apart. None: no single asker."""
@@ -210,7 +214,7 @@ class Prometheus:
         )
 
 
-def _slices(grid: Grid) -> list[Grid]:
+def _slice_grid(grid: Grid) -> list[Grid]:
     if (grid.end - grid.start) // grid.step < MAX_POINTS:
         return [grid]
     times = grid.times()
@@ -221,7 +225,7 @@ def _slices(grid: Grid) -> list[Grid]:
 _VALUE = itemgetter(1)
 
 
-def _found(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer:
+def _merge_slices(answers: Sequence[Sequence[Row]], query: SeriesQuery) -> MetricAnswer:
     """Merge the slices by labels; values that are not finite are dropped and reported.
 
     Raises _NativeError when they have histograms.

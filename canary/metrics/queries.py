@@ -32,7 +32,7 @@ from canary.metrics.presets import (
     pool_preset,
     ratio_preset,
 )
-from canary.metrics.promql import literal, one_of, quoted
+from canary.metrics.promql import escape_regex, one_of, quote_string
 from canary.metrics.selectors import parse_selector
 from canary.text.regex import full_match
 
@@ -88,7 +88,7 @@ class RatioQueries:
         if not self.matchers:
             return tuple(one for one in self.queries() if one is not self.known)
         key = self.total.key.removesuffix(".total") + ".bad"
-        template = _narrowed(self.total.template, self.matchers)
+        template = _narrow_selector(self.total.template, self.matchers)
         return self.total, replace(self.total, key=key, template=template)
 
 
@@ -119,7 +119,7 @@ class PoolQueries:
 
 def compile_ratio(preset: RatioPreset, context: Context, key: str) -> RatioQueries:
     """Return the query `KEY.total`. Raises UsageError if the versions cannot be distinguished."""
-    sides = _sides(preset, context)
+    sides = _select_sides(preset, context)
     total = sides.query(f"{key}.total", preset.total)
     return RatioQueries(total, sides.label, sides.side_of, (preset.bad,))
 
@@ -131,20 +131,20 @@ def compile_latency(
 
     Raises UsageError if the versions cannot be distinguished.
     """
-    sides, slow = _sides(preset, context), SlowThreshold(above, preset.unit)
-    near = Matcher(LE, MatchOp.REGEX, slow.pattern())
+    sides, slow = _select_sides(preset, context), SlowThreshold(above, preset.unit)
+    near = Matcher(LE, MatchOp.REGEX, slow.bound_pattern())
     return RatioQueries(
         sides.query(f"{key}.total", preset.part("count")),
         sides.label,
         sides.side_of,
-        good=sides.query(f"{key}.good", _narrowed(preset.part("bucket"), (near,)), LE),
+        good=sides.query(f"{key}.good", _narrow_selector(preset.part("bucket"), (near,)), LE),
         slow=slow,
     )
 
 
 def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
     """Return queries `KEY.in_use`, …. Raises UsageError if versions or maximum are not known."""
-    sides = _sides(preset, context)
+    sides = _select_sides(preset, context)
 
     def query(part: str, selector: Selector | None) -> SeriesQuery | None:
         if selector is None:
@@ -154,7 +154,7 @@ def compile_pool(preset: PoolPreset, context: Context, key: str) -> PoolQueries:
     return PoolQueries(
         sides.query(f"{key}.in_use", preset.in_use, *preset.pools),
         query("idle", preset.idle),
-        _maximum(preset, context, query("max", preset.maximum)),
+        _select_maximum(preset, context, query("max", preset.maximum)),
         query("waiting", preset.waiting),
         query("timeouts", preset.timeouts),
         query("hold", preset.hold),
@@ -183,7 +183,7 @@ class _Sides:
         """Return the query for each selected series of both versions."""
         return SeriesQuery(
             key,
-            _narrowed(selector, self.extra),
+            _narrow_selector(selector, self.extra),
             (*self.by, *by),
             raw=True,
             member=self.member,
@@ -191,7 +191,7 @@ class _Sides:
         )
 
 
-def _sides(preset: AnyPreset, context: Context) -> _Sides:
+def _select_sides(preset: AnyPreset, context: Context) -> _Sides:
     backend = preset.backend
     sides = _by_pod(context) if backend is None else _by_backend(preset, backend, context)
     given = {m.label for m in context.extra}
@@ -213,7 +213,9 @@ def _by_pod(context: Context, *, namespaced: bool = True) -> _Sides:
 def _by_backend(preset: AnyPreset, backend: Backend, context: Context) -> _Sides:
     """Group by process as well: a proxy that restarts must not reset the sum of the others."""
     patterns = {
-        side: backend.pattern.format(namespace=literal(context.namespace), name=literal(name))
+        side: backend.pattern.format(
+            namespace=escape_regex(context.namespace), name=escape_regex(name)
+        )
         for side, name in context.backends.items()
     }
     if not patterns or len(set(patterns.values())) < len(patterns):
@@ -235,7 +237,7 @@ def _by_backend(preset: AnyPreset, backend: Backend, context: Context) -> _Sides
     return _Sides(member, (backend.label, "instance"), side_of, context.namespace)
 
 
-def _maximum(
+def _select_maximum(
     preset: PoolPreset, context: Context, query: SeriesQuery | None
 ) -> SeriesQuery | float:
     if context.maximum is not None:
@@ -248,7 +250,7 @@ def _maximum(
     return query
 
 
-def _narrowed(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
+def _narrow_selector(selector: Selector, matchers: tuple[Matcher, ...]) -> Selector:
     return replace(selector, matchers=(*selector.matchers, *matchers))
 
 
@@ -283,7 +285,7 @@ def compile_metric(metric: Metric, context: Context) -> Compiled:
             context.namespace, context.pods, context.backends, metric.pool.max, context.extra
         )
         return compile_pool(pool_preset(metric.pool.preset), wider, metric.name)
-    text = _filled(metric.query or "", context)
+    text = _fill_variables(metric.query or "", context)
     query = SeriesQuery(metric.name, Selector("own"), (), promql=text, asker=context.namespace)
     return OwnQuery(query)
 
@@ -359,7 +361,7 @@ def told_apart(total: Selector, bad: Selector) -> tuple[Matcher, ...]:
     return tuple(one for one in bad.matchers if one not in total.matchers)
 
 
-def _filled(text: str, context: Context) -> str:
+def _fill_variables(text: str, context: Context) -> str:
     """Fill in the variables: regular expressions, escaped for the inside of a PromQL string."""
     known = {
         "canary_pods": one_of(context.pods.get(Side.CANARY, ())),
@@ -373,7 +375,7 @@ def _filled(text: str, context: Context) -> str:
             raise UsageError(
                 f"expected a variable of {', '.join(known)} in the query, found {{{{ {name} }}}}"
             )
-        return quoted(known[name])[1:-1]
+        return quote_string(known[name])[1:-1]
 
     return _VARIABLE.sub(value, text)
 

@@ -139,19 +139,19 @@ class PrometheusClient:
         """Time on the server's clock in its last answer, in seconds since the epoch."""
         self._options = options
         self._closing = threading.Event()
-        self._client = self._connect()
+        self._client = self._open_session()
 
     def query(self, text: str, time: float | None = None) -> list[Row]:
         """Run an instant query at `time` (seconds) or now. Raises QueryError."""
         at = {} if time is None else {"time": f"{time:.3f}"}
-        return self._rows(lambda: self._client.custom_query(text, self._bounds() | at))
+        return self._read_rows(lambda: self._client.custom_query(text, self._build_bounds() | at))
 
     def query_range(self, text: str, grid: Grid) -> list[Row]:
         """Run a range query on a grid of whole seconds. Raises QueryError."""
-        start, end = _moment(grid.start), _moment(grid.end)
+        start, end = _to_datetime(grid.start), _to_datetime(grid.end)
         step = f"{grid.step:g}"
-        return self._rows(
-            lambda: self._client.custom_query_range(text, start, end, step, self._bounds())
+        return self._read_rows(
+            lambda: self._client.custom_query_range(text, start, end, step, self._build_bounds())
         )
 
     def close(self) -> None:
@@ -159,12 +159,12 @@ class PrometheusClient:
         self._closing.set()
         self._client.close()
 
-    def _bounds(self) -> dict[str, str]:
+    def _build_bounds(self) -> dict[str, str]:
         """Return limits for Prometheus; one series above the limit shows that there are more."""
         timeout, series = self._options.read_timeout, self._options.max_series
         return {"timeout": f"{timeout:g}s", "limit": str(series + 1)}
 
-    def _rows(self, call: Callable[[], Any]) -> list[Row]:
+    def _read_rows(self, call: Callable[[], Any]) -> list[Row]:
         retrying = Retrying(
             stop=stop_after_attempt(self._options.attempts),
             wait=wait_random_exponential(multiplier=0.1, max=1.0),
@@ -173,16 +173,16 @@ class PrometheusClient:
             reraise=True,
         )
         try:
-            rows: list[Row] = retrying(self._once, call)
+            rows: list[Row] = retrying(self._read_once, call)
         except QueryError as error:
             raise drop_frames(error) from error.__cause__
         return rows
 
-    def _once(self, call: Callable[[], Any]) -> list[Row]:
+    def _read_once(self, call: Callable[[], Any]) -> list[Row]:
         try:
             rows = call()
         except (CanaryError, requests.RequestException) as error:
-            raise _translated(error, self._options) from error
+            raise _translate_error(error, self._options) from error
         except (KeyError, TypeError) as error:
             raise RefusedQueryError("expected series, found an answer without any") from error
         if not isinstance(rows, list) or not all(isinstance(one, Row) for one in rows):
@@ -191,18 +191,20 @@ class PrometheusClient:
             raise TooLargeAnswerError(f"expected at most {most:,} series, found more")
         return rows
 
-    def _connect(self) -> PrometheusConnect:
+    def _open_session(self) -> PrometheusConnect:
         options = self._options
         read = options.read_timeout
         session = PostingSession()
         session.trust_env = False
-        session.hooks["response"].append(self._decoded)
+        session.hooks["response"].append(self._decode_response)
         client = PrometheusConnect(url=self.url, session=session, retry=Retry(0), method="POST")
         limits = Limits(options.connect_timeout, read, read, options.max_bytes)
         session.mount(self.url, HttpAdapter(self.url, options.http, options.addresses, limits))
         return client
 
-    def _decoded(self, response: requests.Response, *_: object, **__: object) -> requests.Response:
+    def _decode_response(
+        self, response: requests.Response, *_: object, **__: object
+    ) -> requests.Response:
         """Response hook: keeps warnings and the server's message, which the library drops."""
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
             location = response.headers.get("Location")
@@ -214,7 +216,7 @@ class PrometheusClient:
             return DecodedResponse(response)
 
 
-def _translated(error: Exception, options: PrometheusOptions) -> QueryError:
+def _translate_error(error: Exception, options: PrometheusOptions) -> QueryError:
     """Classify the error by cause; the first match wins."""
     connect, read = options.connect_timeout, options.read_timeout
     cause, text = getattr(error, "cause", ""), str(error)
@@ -240,8 +242,8 @@ class DecodedResponse(requests.Response):
     def __init__(self, response: requests.Response) -> None:
         super().__init__()
         self.__dict__.update(response.__dict__)
-        envelope = _json(response)
-        _check(response, envelope)
+        envelope = _parse_envelope(response)
+        _check_response(response, envelope)
         data = envelope.get("data") if envelope else None
         rows = data.get("result") if isinstance(data, dict) else None
         known = (one if isinstance(one, Row) else None for one in rows or ())
@@ -272,8 +274,8 @@ def _decode_series(found: dict[str, Any]) -> "Row | dict[str, Any]":
         return found
 
 
-def _check(response: requests.Response, envelope: Mapping[str, Any] | None) -> None:
-    status, said = response.status_code, _message(envelope, response)
+def _check_response(response: requests.Response, envelope: Mapping[str, Any] | None) -> None:
+    status, said = response.status_code, _error_message(envelope, response)
     if envelope is not None and envelope.get("errorType") in {"timeout", "canceled"}:
         raise NoAnswerError(f"HTTP {status}: {said}")
     if status in _TRANSIENT:
@@ -315,7 +317,7 @@ def http_date(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _json(response: requests.Response) -> dict[str, Any] | None:
+def _parse_envelope(response: requests.Response) -> dict[str, Any] | None:
     try:
         envelope = json.loads(response.content, object_hook=_decode_series)
     except (ValueError, RecursionError):  # a megabyte of opening brackets
@@ -323,11 +325,11 @@ def _json(response: requests.Response) -> dict[str, Any] | None:
     return envelope if isinstance(envelope, dict) else None
 
 
-def _message(envelope: Mapping[str, Any] | None, response: requests.Response) -> str:
+def _error_message(envelope: Mapping[str, Any] | None, response: requests.Response) -> str:
     if envelope is not None and "error" in envelope:
         return str(envelope["error"])[:300]
     return str(response.reason)
 
 
-def _moment(seconds: float) -> datetime:
+def _to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

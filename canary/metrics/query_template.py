@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from canary.core.series import Matcher, MatchOp, Member, Selector, SeriesQuery
-from canary.metrics.promql import literal
+from canary.metrics.promql import escape_regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,24 @@ def template_of(query: SeriesQuery) -> tuple[QueryTemplate, QueryPart] | None:
     return template, QueryPart(query.template.metric, member, query.asker)
 
 
-def merge(template: QueryTemplate, parts: Iterable[QueryPart], asker: str = "") -> SeriesQuery:
+def merge_parts(
+    template: QueryTemplate, parts: Iterable[QueryPart], asker: str = ""
+) -> SeriesQuery:
     """Return one query for all parts (at least one)."""
     every = list(parts)
     first, *also = sorted({part.metric for part in every})
-    own = [Matcher(template.label, MatchOp.REGEX, _any(part.member.pattern for part in every))]
+    own = [
+        Matcher(
+            template.label, MatchOp.REGEX, _join_patterns(part.member.pattern for part in every)
+        )
+    ]
     if template.namespace_label:
-        names = _any(literal(part.member.namespace) for part in every)
+        names = _join_patterns(escape_regex(part.member.namespace) for part in every)
         own.insert(0, Matcher(template.namespace_label, MatchOp.REGEX, names))
     selector = Selector(first, (*template.matchers, *own))
     by = (template.label,)
     return SeriesQuery("merged", selector, by, raw=True, also=tuple(also), asker=asker)
 
 
-def _any(patterns: Iterable[str]) -> str:
+def _join_patterns(patterns: Iterable[str]) -> str:
     return "|".join(sorted(set(patterns)))

@@ -26,9 +26,9 @@ from canary.errors import CanaryError
 from canary.fair_executor import CrowdedError, FairExecutor
 from canary.http.addresses import EVERYWHERE, AddressRules
 from canary.http.client import HttpClient, Limits
-from canary.metrics.exposition import USUAL_LIMITS, PageError, PageLimits, samples
-from canary.metrics.history import finite, summed
-from canary.metrics.promql import promql
+from canary.metrics.exposition import USUAL_LIMITS, PageError, PageLimits, parse_samples
+from canary.metrics.history import select_finite, sum_histories
+from canary.metrics.promql import format_promql
 from canary.metrics.store import MAX_CHARACTERS, ScrapeTarget, Store
 from canary.text.regex import RegexError, full_match
 
@@ -91,7 +91,7 @@ class Scrape:
         self._count = 0
         self._failures: tuple[ScrapeFailure, ...] = ()
         self._running: dict[str, Future[_Page]] = {}
-        self._client = _client(self._options)
+        self._client = _build_client(self._options)
         self._own_threads = threads is None
         self._threads = threads or FairExecutor(
             self._options.share, self._options.share, "scrape", waiting=MOST_TARGETS
@@ -106,19 +106,19 @@ class Scrape:
         """
         targets = tuple(self._targets())
         with self._lock:
-            self._store.want(_selectors(self._early), now)
+            self._store.request_series(_list_selectors(self._early), now)
             self._early.clear()
             metrics = self._store.metrics
-        pages = self._fetch({t.url for t in targets}, metrics)
+        pages = self._fetch_pages({t.url for t in targets}, metrics)
         with self._lock:
             self._store.start_round()
             for target in targets:
                 page = pages[target.url]
                 if isinstance(page, ScrapeFailure):
-                    self._store.failed(target, now)
+                    self._store.record_failure(target, now)
                 else:
-                    self._store.ingest(target, page, now)
-            self._store.tidy(targets, now)
+                    self._store.add_scrape(target, page, now)
+            self._store.drop_old_samples(targets, now)
             self._failures = tuple(p for p in pages.values() if isinstance(p, ScrapeFailure))
             self._count, self._polled = len(targets), now
             return self._failures
@@ -132,10 +132,10 @@ class Scrape:
             if self._polled is None:
                 self._early.extend(queries)
             else:
-                self._store.want(_selectors(queries), self._polled)
-            return {query.key: self._answer(query, grid) for query in queries}
+                self._store.request_series(_list_selectors(queries), self._polled)
+            return {query.key: self._read_answer(query, grid) for query in queries}
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """Return the whole second of the last complete poll; 0 before the first."""
         with self._lock:
             return min(float(self._polled // 1), now) if self._polled is not None else 0.0
@@ -146,8 +146,8 @@ class Scrape:
             self._threads.close()
         self._client.close()
 
-    def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
-        if (refusal := _refusal(query)) is not None:
+    def _read_answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+        if (refusal := _explain_refusal(query)) is not None:
             return Unavailable(f"the query {query.key!r} cannot be answered: {refusal}")
         if self._store.full:
             most = f"{self._options.page.series:,} series or {MAX_CHARACTERS:,} characters"
@@ -157,28 +157,28 @@ class Scrape:
                 partial=True,
             )
         if query.raw:
-            return self._raw(query, grid)
-        groups = summed(self._store.select(query.selector), query.by, grid)
+            return self._read_raw(query, grid)
+        groups = sum_histories(self._store.select(query.selector), query.by, grid)
         found = tuple(
-            Series({k: v for k, v in zip(query.by, group, strict=True) if v}, finite(values))
+            Series({k: v for k, v in zip(query.by, group, strict=True) if v}, select_finite(values))
             for group, values in sorted(groups.items())
         )
         return (
             FoundSeries(some)
             if (some := tuple(s for s in found if s.points))
-            else self._nothing(query)
+            else self._explain_nothing(query)
         )
 
-    def _raw(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
+    def _read_raw(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
         start = grid.start - query.history
         selected = self._store.select(query.selector)
-        series = (Series(one.labels, one.between(start, grid.end)) for one in selected)
+        series = (Series(one.labels, one.samples_between(start, grid.end)) for one in selected)
         odd = tuple(one.labels for one in selected if one.says_nothing(start, grid.end))
         if found := tuple(one for one in series if one.points):
             return FoundSeries(found, odd)
-        return NoData(NOT_NUMBERS, partial=True) if odd else self._nothing(query)
+        return NoData(NOT_NUMBERS, partial=True) if odd else self._explain_nothing(query)
 
-    def _nothing(self, query: SeriesQuery) -> NoData | Unavailable:
+    def _explain_nothing(self, query: SeriesQuery) -> NoData | Unavailable:
         if self._polled is None:
             return NoData("nothing has been scraped yet")
         if not self._count:
@@ -193,18 +193,18 @@ class Scrape:
             f"and none has had {query.selector.metric} with these labels in this range"
         )
 
-    def _fetch(self, urls: set[str], metrics: frozenset[str]) -> dict[str, _Page]:
+    def _fetch_pages(self, urls: set[str], metrics: frozenset[str]) -> dict[str, _Page]:
         """Return a page or failure per address; an address that still hangs is skipped."""
         hanging = {u for u, f in self._running.items() if not f.done()}
         asked = {
-            url: self._threads.submit(self._caller, partial(self._page, url, metrics))
+            url: self._threads.submit(self._caller, partial(self._fetch_page, url, metrics))
             for url in urls - hanging
         }
         wait(asked.values(), self._options.timeout)
         self._running = {u: f for u, f in (self._running | asked).items() if not f.done()}
-        return {url: self._outcome(url, asked.get(url)) for url in urls}
+        return {url: self._read_outcome(url, asked.get(url)) for url in urls}
 
-    def _outcome(self, url: str, page: Future[_Page] | None) -> _Page:
+    def _read_outcome(self, url: str, page: Future[_Page] | None) -> _Page:
         if page is None or url in self._running:
             return ScrapeFailure(url, f"no complete answer within {self._options.timeout:g} s")
         broken = page.exception()
@@ -212,28 +212,28 @@ class Scrape:
             return ScrapeFailure(url, str(broken))
         return page.result() if broken is None else ScrapeFailure(url, type(broken).__name__)
 
-    def _page(self, url: str, metrics: frozenset[str]) -> _Page:
+    def _fetch_page(self, url: str, metrics: frozenset[str]) -> _Page:
         try:
             answer = self._client.send("GET", url, _ASKED_FOR, seconds=self._options.timeout)
             if answer.status != HTTPStatus.OK:
                 return ScrapeFailure(url, f"HTTP {answer.status}")
             kind = answer.headers.get("Content-Type", "")
             limits = self._options.page
-            return samples(answer.body, kind, metrics, whole=answer.whole, limits=limits)
+            return parse_samples(answer.body, kind, metrics, whole=answer.whole, limits=limits)
         except (CanaryError, PageError) as error:
             return ScrapeFailure(url, str(error))
 
 
-def _selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
-    return {query.selector for query in queries if _refusal(query) is None}
+def _list_selectors(queries: Iterable[SeriesQuery]) -> set[Selector]:
+    return {query.selector for query in queries if _explain_refusal(query) is None}
 
 
-def _refusal(query: SeriesQuery) -> str | None:
+def _explain_refusal(query: SeriesQuery) -> str | None:
     """Return why this source cannot answer a query; None if it can."""
     if query.promql is not None:
         return "a PromQL expression needs the metric source `prometheus`"
     try:
-        promql(query)
+        format_promql(query)
         for matcher in query.selector.matchers:
             if matcher.op in _REGEXES:
                 full_match(matcher.value, "")
@@ -244,7 +244,7 @@ def _refusal(query: SeriesQuery) -> str | None:
     return None
 
 
-def _client(options: ScrapeOptions) -> HttpClient:
+def _build_client(options: ScrapeOptions) -> HttpClient:
     seconds = options.timeout
     limits = Limits(seconds, seconds, seconds, options.page.size)
     return HttpClient(options.addresses, limits, connections=options.share)

@@ -25,22 +25,22 @@ def parse_selector(text: str) -> Selector:
     """
     name = _METRIC.match(text)
     if name is None:
-        raise _wrong(text, 0, "a metric name")
+        raise _build_syntax_error(text, 0, "a metric name")
     position = name.end()
     matchers: tuple[Matcher, ...] = ()
     if text[position : position + 1] == "{":
-        matchers, position = _matchers(text, position + 1)
+        matchers, position = _parse_matchers(text, position + 1)
     if text[position:].strip():
-        raise _wrong(text, position, "the end of the selector")
+        raise _build_syntax_error(text, position, "the end of the selector")
     return Selector(name.group(1), matchers)
 
 
-def _matchers(text: str, position: int) -> tuple[tuple[Matcher, ...], int]:
+def _parse_matchers(text: str, position: int) -> tuple[tuple[Matcher, ...], int]:
     found: list[Matcher] = []
     while not (end := _END.match(text, position)):
         match = _MATCHER.match(text, position)
         if match is None:
-            raise _wrong(text, position, 'label="value"')
+            raise _build_syntax_error(text, position, 'label="value"')
         label, op, quoted = match.groups()
         value = _ESCAPE.sub(lambda m: _ESCAPED.get(m.group(1), m.group(1)), quoted[1:-1])
         if op in {"=~", "!~"}:
@@ -50,7 +50,7 @@ def _matchers(text: str, position: int) -> tuple[tuple[Matcher, ...], int]:
         if text[position : position + 1] == ",":
             position += 1
         elif text[position : position + 1] != "}":
-            raise _wrong(text, position, "a comma or }")
+            raise _build_syntax_error(text, position, "a comma or }")
     return tuple(found), end.end()
 
 
@@ -82,7 +82,7 @@ def _check_regex(text: str, value: str) -> None:
         ) from error
 
 
-def _wrong(text: str, position: int, expected: str) -> UsageError:
+def _build_syntax_error(text: str, position: int, expected: str) -> UsageError:
     found = repr(text[position : position + 20]) if text[position:].strip() else "the end"
     return UsageError(
         f'expected a counter\'s selector such as http_requests_total{{job="auth"}}, but in '

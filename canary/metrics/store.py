@@ -51,23 +51,23 @@ class Store:
         """Return the names of all requested metrics."""
         return frozenset(s.metric for s in self._wanted)
 
-    def want(self, selectors: Iterable[Selector], now: float) -> None:
+    def request_series(self, selectors: Iterable[Selector], now: float) -> None:
         """Add selectors, effective from the next scrape on; renew those already known."""
         self._wanted |= dict.fromkeys(selectors, now)
 
-    def ingest(self, target: ScrapeTarget, page: Iterable[Sample], now: float) -> None:
+    def add_scrape(self, target: ScrapeTarget, page: Iterable[Sample], now: float) -> None:
         """Add a scrape: its samples, and the end of each series that is no longer in it."""
         kept = self._targets.setdefault(target.identity, {})
         for sample in page:
-            labels = _labels(target, sample.labels)
+            labels = _merge_labels(target, sample.labels)
             key = (sample.name, tuple(sorted(labels.items())))
-            if key not in kept and self._wants(sample.name, labels) and self._has_room(labels):
+            if key not in kept and self._is_wanted(sample.name, labels) and self._has_room(labels):
                 kept[key] = History(labels)
             if key in kept:
                 kept[key].add(now, float(sample.value))
-        _end(kept, now)
+        _end_series(kept, now)
 
-    def _wants(self, name: str, labels: Mapping[str, str]) -> bool:
+    def _is_wanted(self, name: str, labels: Mapping[str, str]) -> bool:
         return any(one.metric == name and selector_matches(one, labels) for one in self._wanted)
 
     def _has_room(self, labels: Mapping[str, str]) -> bool:
@@ -77,16 +77,16 @@ class Store:
         self.full = self.full or not room
         return room
 
-    def failed(self, target: ScrapeTarget, now: float) -> None:
+    def record_failure(self, target: ScrapeTarget, now: float) -> None:
         """Record a failed scrape, which ends all series of its target until the next success."""
-        _end(self._targets.get(target.identity, {}), now)
+        _end_series(self._targets.get(target.identity, {}), now)
 
-    def tidy(self, present: Iterable[ScrapeTarget], now: float) -> None:
+    def drop_old_samples(self, present: Iterable[ScrapeTarget], now: float) -> None:
         """End the series of vanished targets; drop samples that are old or no longer requested."""
         names = {t.identity for t in present}
         for identity, kept in self._targets.items():
             if identity not in names:
-                _end(kept, now)
+                _end_series(kept, now)
         old = now - self._keep
         self._wanted = {s: t for s, t in self._wanted.items() if t >= old}
         for kept in self._targets.values():
@@ -117,13 +117,13 @@ def _count_characters(labels: Mapping[str, str]) -> int:
     return sum(len(name) + len(value) for name, value in labels.items())
 
 
-def _end(kept: Mapping[tuple[str, Labels], History], now: float) -> None:
+def _end_series(kept: Mapping[tuple[str, Labels], History], now: float) -> None:
     for history in kept.values():
         if history.live and history.last < now:
             history.add(now, None)
 
 
-def _labels(target: ScrapeTarget, page: Mapping[str, str]) -> dict[str, str]:
+def _merge_labels(target: ScrapeTarget, page: Mapping[str, str]) -> dict[str, str]:
     """Merge labels as Prometheus does: target labels win, others are renamed, empty ones drop."""
     mine = {"instance": urlsplit(target.url).netloc, **target.labels}
     merged = {f"exported_{k}" if k in mine else k: v for k, v in page.items()} | mine

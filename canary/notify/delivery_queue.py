@@ -100,7 +100,7 @@ class DeliveryQueue:
     def __len__(self) -> int:
         """Return the number of waiting tasks, without those being sent."""
         with self._changed:
-            return self._count()
+            return self._count_waiting()
 
     def put(self, task: DeliveryTask) -> None:
         """Queue the task; never blocks."""
@@ -109,13 +109,13 @@ class DeliveryQueue:
             if not closed:
                 queue = self._queues.setdefault(task.queue, _ReceiverQueue(task.owner))
                 queue.waiting.append((self._timing.now(), task))
-                evicted = self._evicted() if self._count() > self._capacity else None
-                self._staff()
+                evicted = self._evict_task() if self._count_waiting() > self._capacity else None
+                self._start_thread()
                 self._changed.notify_all()
         if closed:
-            self._ended(task, DeliveryResult.EXPIRED, "the operator ends")
+            self._record_end(task, DeliveryResult.EXPIRED, "the operator ends")
         if evicted is not None:
-            self._ended(evicted, DeliveryResult.DROPPED, "too many are waiting")
+            self._record_end(evicted, DeliveryResult.DROPPED, "too many are waiting")
 
     def close(self, seconds: float) -> None:
         """Send waiting tasks for at most `seconds`: one attempt each, none while backing off."""
@@ -130,12 +130,12 @@ class DeliveryQueue:
             self._queues.clear()
             self._changed.notify_all()
         for task in rest:
-            self._ended(task, DeliveryResult.EXPIRED, "the operator ends")
+            self._record_end(task, DeliveryResult.EXPIRED, "the operator ends")
 
-    def _count(self) -> int:
+    def _count_waiting(self) -> int:
         return sum(len(queue.waiting) for queue in self._queues.values())
 
-    def _evicted(self) -> DeliveryTask:
+    def _evict_task(self) -> DeliveryTask:
         lengths = Counter[str]()
         for queue in self._queues.values():
             lengths[queue.owner] += len(queue.waiting)
@@ -147,30 +147,30 @@ class DeliveryQueue:
         del waiting[calm]
         return task
 
-    def _staff(self) -> None:
+    def _start_thread(self) -> None:
         if not self._idle and self._threads < self._workers:
             self._threads += 1
-            threading.Thread(target=self._work, name="notify", daemon=True).start()
+            threading.Thread(target=self._deliver_tasks, name="notify", daemon=True).start()
 
-    def _work(self) -> None:
-        while (found := self._next()) is not None:
+    def _deliver_tasks(self) -> None:
+        while (found := self._take_next()) is not None:
             name, since, task = found
-            self._after(name, since, task, self._attempt(task))
+            self._finish_attempt(name, since, task, self._run_task(task))
         with self._changed:
             self._threads -= 1
             self._changed.notify_all()
 
-    def _next(self) -> tuple[str, float, DeliveryTask] | None:
+    def _take_next(self) -> tuple[str, float, DeliveryTask] | None:
         """Return the next task of an idle queue that is not backing off; None after `close`."""
         with self._changed:
             while not self._closed:
                 now = self._timing.now()
                 free = {name: one for name, one in self._queues.items() if _is_free(one)}
-                if (name := self._fairest(free, now)) is not None:
+                if (name := self._find_fairest(free, now)) is not None:
                     queue = free[name]
                     queue.busy = True
                     if len(free) > 1:
-                        self._staff()
+                        self._start_thread()
                     self._queues[name] = self._queues.pop(
                         name
                     )  # The tasks of other owners come first now.
@@ -185,7 +185,7 @@ class DeliveryQueue:
                 self._idle -= 1
         return None
 
-    def _fairest(self, free: Mapping[str, _ReceiverQueue], now: float) -> str | None:
+    def _find_fairest(self, free: Mapping[str, _ReceiverQueue], now: float) -> str | None:
         """Return a queue that is due, of the owner with the fewest busy threads.
 
         An owner gets at most a quarter of the threads, so that some are left for later owners.
@@ -196,7 +196,7 @@ class DeliveryQueue:
         mine = [name for name in due if not free[name].owner or busy[free[name].owner] < share]
         return min(mine, key=lambda name: busy[free[name].owner], default=None)
 
-    def _attempt(self, task: DeliveryTask) -> CanaryError | None:
+    def _run_task(self, task: DeliveryTask) -> CanaryError | None:
         try:
             task.run()
         except CanaryError as error:
@@ -206,20 +206,20 @@ class DeliveryQueue:
             return CanaryError(f"a bug: {type(error).__name__}")
         return None
 
-    def _after(
+    def _finish_attempt(
         self, name: str, since: float, task: DeliveryTask, error: CanaryError | None
     ) -> None:
         with self._changed:
             queue = self._queues.setdefault(name, _ReceiverQueue(task.owner))
-            again = isinstance(error, TransientError) and self._rested(queue, since, task, error)
+            again = isinstance(error, TransientError) and self._back_off(queue, since, task, error)
             if error is None:
                 queue.failures, queue.not_before = 0, 0.0
         # Counted while the queue is still busy: its tasks end in the order in which they came.
         if error is None:
-            self._ended(task, DeliveryResult.DELIVERED, "")
+            self._record_end(task, DeliveryResult.DELIVERED, "")
         elif not again:
             refused = not isinstance(error, TransientError)
-            self._ended(
+            self._record_end(
                 task, DeliveryResult.REFUSED if refused else DeliveryResult.EXPIRED, str(error)
             )
         with self._changed:
@@ -228,7 +228,7 @@ class DeliveryQueue:
                 self._queues.pop(name, None)  # `close` has removed them.
             self._changed.notify_all()
 
-    def _rested(
+    def _back_off(
         self, queue: _ReceiverQueue, since: float, task: DeliveryTask, error: TransientError
     ) -> bool:
         """Back off the queue; return whether the task will be retried."""
@@ -244,7 +244,7 @@ class DeliveryQueue:
             log.warning(words, task.receiver, task.about, pause, error)
         return True
 
-    def _ended(self, task: DeliveryTask, result: DeliveryResult, why: str) -> None:
+    def _record_end(self, task: DeliveryTask, result: DeliveryResult, why: str) -> None:
         if result is not DeliveryResult.DELIVERED:
             words = "delivery to %s of %s ended without success (%s): %s"
             log.warning(words, task.receiver, task.about, result.value, why)

@@ -87,7 +87,9 @@ class NotificationDispatcher:
     def notify(self, notice: Notice) -> None:
         """Queue the notice; another thread selects the receivers."""
         about = f"{notice.key.namespace}/{notice.key.name}: {notice.reason}"
-        self._wide.put(DeliveryTask(_INTAKE_QUEUE, "", about, True, lambda: self._spread(notice)))
+        self._wide.put(
+            DeliveryTask(_INTAKE_QUEUE, "", about, True, lambda: self._select_recipients(notice))
+        )
 
     def close(self, seconds: float = SHUTDOWN_SECONDS) -> None:
         """Send waiting notifications for at most this many seconds."""
@@ -96,17 +98,17 @@ class NotificationDispatcher:
         self._wide.close(seconds)
         self._own.close(max(end - self._timing.now(), 0.0))
 
-    def _spread(self, notice: Notice) -> None:
+    def _select_recipients(self, notice: Notice) -> None:
         event = event_from_notice(notice)
         if event is None:
             return
-        fresh = self._fresh(event)
-        for address in self._addresses(event):
+        fresh = self._is_new(event)
+        for address in self._list_recipients(event):
             message = select_message(address.entry, event, self._links, fresh=fresh)
             if message is not None:
-                address.outbox.put(self._task(address, message))
+                address.outbox.put(self._build_task(address, message))
 
-    def _fresh(self, event: ReleaseEvent) -> bool:
+    def _is_new(self, event: ReleaseEvent) -> bool:
         """Return whether the event is new; a resolved incident may occur again."""
         for known in [key for key, one in self._told.items() if one in event.resolved]:
             del self._told[known]
@@ -118,7 +120,7 @@ class NotificationDispatcher:
             self._counts.repeated()
         return fresh
 
-    def _addresses(self, event: ReleaseEvent) -> Iterator[Recipient]:
+    def _list_recipients(self, event: ReleaseEvent) -> Iterator[Recipient]:
         for route in self._file.receivers:
             if not route.namespaces or event.key.namespace in route.namespaces:
                 yield self._of_operator(route)
@@ -129,7 +131,7 @@ class NotificationDispatcher:
     def _of_operator(self, route: OperatorReceiver) -> Recipient:
         return Recipient(route, route.name, route.name, self._mounted, self._wide)
 
-    def _task(self, address: Recipient, message: Message) -> DeliveryTask:
+    def _build_task(self, address: Recipient, message: Message) -> DeliveryTask:
         event = message.event
         about = f"{event.key.namespace}/{event.key.name}: {event.reason}"
         urgent = event.kind in {EventKind.ROLLBACK, EventKind.STUCK} or bool(message.resolved)
@@ -139,20 +141,20 @@ class NotificationDispatcher:
             words = f"delivery to {address.name} of {event.reason} failed: {why}"
             self._warn(event.key, Reason.NOTIFICATION_FAILED, words)
 
-        run = partial(self._deliver, address, message)
+        run = partial(self._deliver_message, address, message)
         owner = event.key.namespace if address.outbox is self._own else ""
         return DeliveryTask(queue, address.name, about, urgent, run, failed, owner)
 
-    def _deliver(self, address: Recipient, message: Message) -> None:
+    def _deliver_message(self, address: Recipient, message: Message) -> None:
         """Deliver one message. Raises TransientError, PermanentError."""
         entry, event, now = address.entry, message.event, self._clock.now
         ref = entry.secret
         secret = "" if ref is None else address.secrets.read(event.key.namespace, ref)
         for index in range(len(format_message(message, entry, secret, now()))):
-            self._retrying(address.name)(self._attempt, entry, message, secret, index)
+            self._build_retrying(address.name)(self._send_payload, entry, message, secret, index)
         self._counts.delivered(address.name, now() - event.at)
 
-    def _attempt(self, entry: Notify, message: Message, secret: str, index: int) -> None:
+    def _send_payload(self, entry: Notify, message: Message, secret: str, index: int) -> None:
         """Send one payload.
 
         It is formatted for each attempt, because signatures contain the time.
@@ -160,20 +162,20 @@ class NotificationDispatcher:
         now = self._clock.now()
         self._send(format_message(message, entry, secret, now)[index], now)
 
-    def _retrying(self, receiver: str) -> Retrying:
+    def _build_retrying(self, receiver: str) -> Retrying:
         return Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=_retry_wait,
-            retry=retry_if_exception(self._soon),
+            retry=retry_if_exception(self._retries_soon),
             before_sleep=lambda _: self._counts.retried(receiver),
-            sleep=self._sleep,
+            sleep=self._sleep_seconds,
             reraise=True,
         )
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep_seconds(self, seconds: float) -> None:
         self._stopper.sleep(seconds)
 
-    def _soon(self, error: BaseException) -> bool:
+    def _retries_soon(self, error: BaseException) -> bool:
         if self._stopper.stopped or not isinstance(error, DeliveryError):
             return False
         return error.retry_after <= MAX_RETRY_WAIT

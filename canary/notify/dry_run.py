@@ -86,21 +86,21 @@ class NotificationDryRun:
 
     def preview(self) -> Iterator[str]:
         """Yield what each receiver would get, with <NAME/KEY> in place of Secrets."""
-        for name, entry, message in self._messages():
+        for name, entry, message in self._list_messages():
             yield from _render_preview(name, entry, message, self.event)
 
     def send(self) -> bool:
         """Notify all receivers; return whether all deliveries succeeded."""
-        arrived = [self._send(*one) for one in self._messages()]
+        arrived = [self._send_message(*one) for one in self._list_messages()]
         return all(arrived)
 
-    def _messages(self) -> Iterator[tuple[str, Notify, Message | None]]:
+    def _list_messages(self) -> Iterator[tuple[str, Notify, Message | None]]:
         """Yield the message of each receiver; None if it does not subscribe to this event."""
         for name, entry in self.receivers:
             fresh = not self.settings.resolve
             yield name, entry, select_message(entry, self.event, self.links, fresh=fresh)
 
-    def _send(self, name: str, entry: Notify, message: Message | None) -> bool:
+    def _send_message(self, name: str, entry: Notify, message: Message | None) -> bool:
         """Return whether it was delivered, or not needed."""
         if message is None:
             echo(f"{name}: not notified")

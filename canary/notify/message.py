@@ -125,7 +125,7 @@ def reason_words(reason: Reason) -> str:
     return split_camel_case(reason).lower()
 
 
-def truncate(text: str, most: int) -> str:
+def truncate_text(text: str, most: int) -> str:
     """Return at most `most` characters; an ellipsis marks a cut."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

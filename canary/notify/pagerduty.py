@@ -14,7 +14,7 @@ from canary.notify.message import (
     list_facts,
     list_links,
     severity_of,
-    truncate,
+    truncate_text,
 )
 from canary.text.format import format_exact_timestamp
 
@@ -45,7 +45,7 @@ def _trigger_event(message: Message, incident: Incident, key: str) -> dict[str, 
         "client": "canary",
         "links": links,
         "payload": {
-            "summary": truncate(event.headline, MAX_SUMMARY),
+            "summary": truncate_text(event.headline, MAX_SUMMARY),
             "source": f"{event.key.namespace}/{event.key.name}",
             "severity": severity_of(incident.kind),
             "timestamp": format_exact_timestamp(event.at),
@@ -58,10 +58,10 @@ def _trigger_event(message: Message, incident: Incident, key: str) -> dict[str, 
 
 
 def _custom_details(event: ReleaseEvent) -> dict[str, Any]:
-    evidence = {name: truncate(said, _DETAIL) for name, said in event.evidence[:_EVIDENCE]}
+    evidence = {name: truncate_text(said, _DETAIL) for name, said in event.evidence[:_EVIDENCE]}
     return {
-        "message": truncate(event.message, _DETAIL),
-        **{label: truncate(value, _DETAIL) for label, value in list_facts(event)},
+        "message": truncate_text(event.message, _DETAIL),
+        **{label: truncate_text(value, _DETAIL) for label, value in list_facts(event)},
         "evidence": evidence,
     }
 

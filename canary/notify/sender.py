@@ -102,9 +102,9 @@ class PayloadSender:
                 with self._apprise_slots:
                     _send_apprise(payload, self._rules, self._seconds)
             else:
-                self._post(payload, now)
+                self._post_payload(payload, now)
 
-    def _post(self, post: HttpPayload, now: float) -> None:
+    def _post_payload(self, post: HttpPayload, now: float) -> None:
         try:
             url, headers = split_credentials(post.url)
             agent = {"User-Agent": f"canary/{__version__}"}

@@ -14,7 +14,7 @@ from canary.notify.message import (
     list_facts,
     list_links,
     list_other_evidence,
-    truncate,
+    truncate_text,
 )
 
 HEADER, SECTION, FIELD, FIELDS, FALLBACK = 150, 3000, 2000, 10, 4000
@@ -45,7 +45,7 @@ def format_slack(message: Message, url: str) -> tuple[HttpPayload, ...]:
         linked = "  ·  ".join(f"<{escape_mrkdwn(url)}|{title}>" for title, url in links)
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": linked}})
     return json_payload(
-        url, {"text": truncate(escape_mrkdwn(event.headline), FALLBACK), "blocks": blocks}
+        url, {"text": truncate_text(escape_mrkdwn(event.headline), FALLBACK), "blocks": blocks}
     )
 
 
@@ -60,8 +60,11 @@ def _first_section(message: Message, title: str) -> str:
 
 
 def _plain_text(text: str, most: int) -> dict[str, Any]:
-    return {"type": "plain_text", "text": truncate(text, most), "emoji": False}
+    return {"type": "plain_text", "text": truncate_text(text, most), "emoji": False}
 
 
 def _mrkdwn_field(label: str, value: str) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": f"*{label}*\n{truncate(escape_mrkdwn(value), FIELD // 2)}"}
+    return {
+        "type": "mrkdwn",
+        "text": f"*{label}*\n{truncate_text(escape_mrkdwn(value), FIELD // 2)}",
+    }

@@ -14,7 +14,7 @@ from canary.notify.message import (
     list_facts,
     list_links,
     list_other_evidence,
-    truncate,
+    truncate_text,
 )
 
 MAX_BYTES = 28 * 1024
@@ -52,13 +52,15 @@ def _card_body(event: ReleaseEvent) -> list[dict[str, Any]]:
         _text_block(event.headline, size="large", weight="bolder", color=color),
         _text_block(event.message),
     ]
-    rows = [{"title": label, "value": truncate(value, _FACT)} for label, value in list_facts(event)]
+    rows = [
+        {"title": label, "value": truncate_text(value, _FACT)} for label, value in list_facts(event)
+    ]
     found.append({"type": "FactSet", "facts": rows})
     evidence = list_other_evidence(event)[:_EVIDENCE]
-    found += [_text_block(f"{name}: {truncate(said, _FACT)}") for name, said in evidence]
+    found += [_text_block(f"{name}: {truncate_text(said, _FACT)}") for name, said in evidence]
     return found
 
 
 def _text_block(text: str, **style: str) -> dict[str, Any]:
-    run = {"type": "TextRun", "text": truncate(text, _TEXT), **style}
+    run = {"type": "TextRun", "text": truncate_text(text, _TEXT), **style}
     return {"type": "RichTextBlock", "inlines": [run]}

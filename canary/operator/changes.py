@@ -34,7 +34,7 @@ def is_relevant(kind: Kind, old: Object | None, new: Object | None) -> bool:
 
     An object that is not as expected is: the reconcile reports what is wrong with it.
     """
-    select = _SELECT.get(kind, _everything)
+    select = _SELECT.get(kind, _whole_object)
     try:
         before, after = (None if item is None else select(item) for item in (old, new))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -48,7 +48,7 @@ def _desired_release(release: Object) -> object:
     return [release["metadata"].get(name) for name in names]
 
 
-def _pod(pod: Object) -> object:
+def _relevant_pod(pod: Object) -> object:
     """Return what is read of a pod; None if it no longer counts, as if it did not exist."""
     if not is_alive(pod):
         return None
@@ -56,38 +56,40 @@ def _pod(pod: Object) -> object:
     return own, parse_pod(pod), describe_pull_failure(pod)
 
 
-def _deployment(deployment: Object) -> object:
+def _relevant_deployment(deployment: Object) -> object:
     status = deployment.get("status") or {}
     counts = [status.get(name) for name in _DEPLOYMENT_STATUS]
     conditions = status.get("conditions") or ()
     failures = [one for one in conditions if one["type"] == "ReplicaFailure"]
-    return _desired(deployment), counts, failures
+    return _relevant_metadata(deployment), counts, failures
 
 
 def _replica_set(one: Object) -> object:
     """Return the desired state, and whether there are pods and ready ones; not how many."""
     status = one.get("status") or {}
-    return _desired(one), [bool(status.get(name)) for name in ("replicas", "readyReplicas")]
+    return _relevant_metadata(one), [
+        bool(status.get(name)) for name in ("replicas", "readyReplicas")
+    ]
 
 
-def _desired(item: Object) -> object:
-    return _without(item["metadata"], "resourceVersion", "managedFields"), item.get("spec")
+def _relevant_metadata(item: Object) -> object:
+    return _omit_keys(item["metadata"], "resourceVersion", "managedFields"), item.get("spec")
 
 
-def _everything(item: Object) -> object:
-    return {**item, "metadata": _without(item["metadata"], "resourceVersion")}
+def _whole_object(item: Object) -> object:
+    return {**item, "metadata": _omit_keys(item["metadata"], "resourceVersion")}
 
 
-def _without(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+def _omit_keys(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 
 _SELECT: Mapping[Kind, Callable[[Object], object]] = {
     RELEASES: _desired_release,
-    PODS: _pod,
-    DEPLOYMENTS: _deployment,
+    PODS: _relevant_pod,
+    DEPLOYMENTS: _relevant_deployment,
     REPLICA_SETS: _replica_set,
-    SERVICES: _desired,
-    AUTOSCALERS: _desired,
+    SERVICES: _relevant_metadata,
+    AUTOSCALERS: _relevant_metadata,
 }
 """What is read of each kind. Of other kinds everything is read."""

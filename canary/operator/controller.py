@@ -78,7 +78,9 @@ class Controller:
         self._queue = queue
         self.wake_all()
         self._threads = [
-            threading.Thread(target=self._work, args=(queue,), name=f"worker-{n}", daemon=True)
+            threading.Thread(
+                target=self._reconcile_keys, args=(queue,), name=f"worker-{n}", daemon=True
+            )
             for n in range(self.workers)
         ]
         for thread in self._threads:
@@ -89,7 +91,7 @@ class Controller:
         if (queue := self._queue) is None:
             return
         queue.close()
-        if not queue.drained(self.drain):
+        if not queue.wait_until_drained(self.drain):
             _log.warning("%d reconciles have not ended after %g s", len(queue.working), self.drain)
         self._queue = None
 
@@ -113,17 +115,17 @@ class Controller:
             f"a reconcile has been running for {longest:.0f} s" if longest > STUCK_SECONDS else None
         )
 
-    def _work(self, queue: WorkQueue[Key]) -> None:
+    def _reconcile_keys(self, queue: WorkQueue[Key]) -> None:
         while (key := queue.get()) is not None:
             try:
-                self._reconcile(queue, key)
+                self._reconcile_key(queue, key)
             except Exception:  # noqa: BLE001  # otherwise the worker would end unnoticed
                 _log.exception("a worker failed")
                 queue.retry(key)
             finally:
                 queue.done(key)
 
-    def _reconcile(self, queue: WorkQueue[Key], key: Key) -> None:
+    def _reconcile_key(self, queue: WorkQueue[Key], key: Key) -> None:
         result = self.reconciler.run(key)
         if result is RELEASE_DELETED:
             queue.drop(key)

@@ -77,8 +77,8 @@ def run_operator(settings: OperatorSettings, process: ProcessOptions) -> None:
     with ExitStack() as stack:
         transport = load_transport(process.kubeconfig, process.context, telemetry.rest)
         client = stack.enter_context(closing(Client(transport)))
-        check_access(client.tuned(STARTUP_POLICY), settings.namespaces)
-        api = ApiAccess(client, client.fenced, client.tuned(ELECTION))
+        check_access(client.with_policy(STARTUP_POLICY), settings.namespaces)
+        api = ApiAccess(client, client.with_fence, client.with_policy(ELECTION))
         operator = Operator(settings, api, Prometheus, telemetry, SystemClock(), timing)
         servers = serve({"/livez": operator.live, "/readyz": operator.ready})
         for server in servers:

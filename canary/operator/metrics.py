@@ -130,7 +130,7 @@ class ReleaseCollector(Collector):
             before = self._known.get(key)
             self._known[key] = status
         if before is not None:
-            self._count(key, before, status)
+            self._count_ended(key, before, status)
 
     def remove_release(self, key: Key) -> None:
         """See RequestObserver and ReconcileObserver."""
@@ -161,7 +161,7 @@ class ReleaseCollector(Collector):
             families.add(key, status)
         return families.all()
 
-    def _count(self, key: Key, before: Status, after: Status) -> None:
+    def _count_ended(self, key: Key, before: Status, after: Status) -> None:
         old = {(entry.template, entry.started_at) for entry in before.history}
         for entry in after.history:
             if (entry.template, entry.started_at) in old:

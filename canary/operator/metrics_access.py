@@ -21,7 +21,7 @@ class BearerToken:
     def __init__(self, path: Path) -> None:
         """Read the file once. Raises UsageError if it cannot be read or contains no token."""
         self._path = path
-        self._read()
+        self._read_token()
 
     def accepts(self, authorization: str) -> bool:
         """Return whether the value of the Authorization header contains the token.
@@ -30,14 +30,14 @@ class BearerToken:
         """
         scheme, _, sent = authorization.strip().partition(" ")
         try:
-            expected = self._read()
+            expected = self._read_token()
         except UsageError as error:
             _log.warning("no request for metrics is accepted: %s", error)
             return False
         same = hmac.compare_digest(sent.strip().encode(), expected.encode())
         return same and scheme.lower() == "bearer"
 
-    def _read(self) -> str:
+    def _read_token(self) -> str:
         try:
             token = self._path.read_text("utf-8").strip()
         except (OSError, ValueError) as error:
@@ -53,7 +53,7 @@ class ServerCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         """Load the files once. Raises UsageError if they are no certificate with its key."""
         self._files = (certificate, key)
-        self._times, self._context = self._modified(), self._load()
+        self._times, self._context = self._read_modified(), self._load_context()
 
     def context(self) -> ssl.SSLContext:
         """Return the certificate for a new connection, loaded again if the files have changed.
@@ -61,19 +61,19 @@ class ServerCertificate:
         The previous one stays in use while the files cannot be read or do not belong together.
         """
         try:
-            if (times := self._modified()) != self._times:
-                self._context, self._times = self._load(), times
+            if (times := self._read_modified()) != self._times:
+                self._context, self._times = self._load_context(), times
         except UsageError as error:
             _log.warning("the metrics port keeps its previous certificate: %s", error)
         return self._context
 
-    def _modified(self) -> tuple[int, ...]:
+    def _read_modified(self) -> tuple[int, ...]:
         try:
             return tuple(file.stat().st_mtime_ns for file in self._files)
         except OSError as error:
             raise UsageError(f"--metrics-tls-cert, --metrics-tls-key: {error}") from error
 
-    def _load(self) -> ssl.SSLContext:
+    def _load_context(self) -> ssl.SSLContext:
         certificate, key = self._files
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -58,14 +58,14 @@ class PauseModeWatcher:
         """With `auto`, refresh the mode every minute, and call `changed` after a change."""
         if self._mode is PauseModeOption.AUTO:
             threading.Thread(
-                target=self._follow, args=(changed,), name="pause-mode", daemon=True
+                target=self._follow_mode, args=(changed,), name="pause-mode", daemon=True
             ).start()
 
     def stop(self) -> None:
         """End the refreshes."""
         self._stopping.set()
 
-    def _follow(self, changed: Callable[[], None]) -> None:
+    def _follow_mode(self, changed: Callable[[], None]) -> None:
         while not self._stopping.wait(REFRESH_INTERVAL):
             try:
                 found = read_pause_mode(self._objects, self._policy)

@@ -103,7 +103,7 @@ class ReleaseReconciler:
 
     def _handle_errors(self, key: Key) -> ReconcileResult | None:
         try:
-            return self._reconcile(key)
+            return self._reconcile_release(key)
         except UsageError as error:
             return self._report_refusal(key, Reason.INVALID_SPEC, _describe_error(error))
         except (TransientError, NotFoundError, PermanentError) as error:
@@ -112,18 +112,18 @@ class ReleaseReconciler:
             _log.exception("unexpected error while reconciling")
             return ReconcileResult(1.0, failed=True)
 
-    def _reconcile(self, key: Key) -> ReconcileResult:
+    def _reconcile_release(self, key: Key) -> ReconcileResult:
         world, source = self.worlds.get_world(key)
         outcome = reconcile(world, key)
         source.follow(outcome.status, outcome.judged_until)
         self._record_status(key, outcome)
         refused = outcome.done.refused
         if refused is not None:
-            return self._retry(refused)
+            return self._plan_retry(refused)
         return ReconcileResult(self._seconds_until_next(outcome, source))
 
     def _seconds_until_next(self, outcome: PassResult, source: SelectedSource) -> float:
-        due = None if outcome.requeue_after is None else source.due(self.clock.now())
+        due = None if outcome.requeue_after is None else source.seconds_until_due(self.clock.now())
         after = seconds_to_next_reconcile(outcome, due)
         if after is None:
             return self.resync * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, so that not all are due together
@@ -143,10 +143,10 @@ class ReleaseReconciler:
         if isinstance(error, NotFoundError) and not self.exists(key):
             return self._forget_deleted(key)
         if isinstance(error, TransientError):
-            return self._retry(error)
+            return self._plan_retry(error)
         return self._report_refusal(key, Reason.API_REFUSED, _describe_error(error))
 
-    def _retry(self, error: TransientError) -> ReconcileResult:
+    def _plan_retry(self, error: TransientError) -> ReconcileResult:
         if isinstance(error, ConflictError):
             _log.debug("%s; reconciling again", error)
             return ReconcileResult(0.0, failed=True)
@@ -172,7 +172,7 @@ class ReleaseReconciler:
         try:
             self.abandon(key)
         except TransientError as error:
-            return self._retry(error)
+            return self._plan_retry(error)
         except CanaryError as error:
             _log.warning("cannot unmanage the target of a deleted release: %s", error)
         for kept in (self._last_logged, self._known):

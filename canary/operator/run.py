@@ -17,7 +17,7 @@ from canary.kube.reflector import ListWatchSource
 from canary.kube.releases import KubeReleases
 from canary.kube.timing import Stopper, Timing
 from canary.kube.workloads import KubeWorkloads, Webhooks
-from canary.kube.workloads.webhooks import poster
+from canary.kube.workloads.webhooks import build_poster
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.query_api import PrometheusOptions
 from canary.metrics.scrape import MOST_TARGETS, ScrapeOptions
@@ -48,7 +48,7 @@ JOIN_TIMEOUT = 2.0
 class OperatorCluster(ApiServer, ListWatchSource, Protocol):
     """An API server: canary.kube.client.Client."""
 
-    def served(self, kind: Kind) -> bool:
+    def serves_kind(self, kind: Kind) -> bool:
         """Return whether the cluster serves this kind."""
         ...
 
@@ -88,7 +88,7 @@ class Operator:
                 source, count=telemetry.queries.inc, own_queries=settings.own_queries
             ),
         )
-        self._webhooks = Webhooks(poster(settings.addresses))
+        self._webhooks = Webhooks(build_poster(settings.addresses))
         self._scraping = Scraping(
             ScrapeOptions(page=settings.page, addresses=settings.addresses),
             FairExecutor(SCRAPE_THREADS, SCRAPE_SHARE, "scrape", waiting=MOST_TARGETS),
@@ -136,16 +136,16 @@ class Operator:
         Raises CanaryError when it cannot start: API server unreachable, forbidden, or no CRD.
         """
         try:
-            self._start(stop)
+            self._start_work(stop)
             stop.wait()
         finally:
-            self._stop()
+            self._stop_work()
 
-    def _start(self, stop: threading.Event) -> None:
+    def _start_work(self, stop: threading.Event) -> None:
         check_access(self._api.plain, self._settings.namespaces)
         mode = self._pause_mode.detect()
         _log.info("the pause mode is %s", mode.value)
-        kinds = kinds_served(self._api.plain.served)
+        kinds = kinds_served(self._api.plain.serves_kind)
         watches = Watches(self._api.plain, self._timing, kinds, self._settings.namespaces)
         self._watches = watches
         controller = self._controller = self._build_controller(watches)
@@ -156,7 +156,7 @@ class Operator:
         if stop.is_set():
             return
         if self._elector is None:
-            self._lead()
+            self._start_leading()
         else:
             self._election = threading.Thread(target=self._elector.run, name="lease", daemon=True)
             self._election.start()
@@ -166,7 +166,7 @@ class Operator:
         objects = CachedObjects(server, watches.caches, self._timing)
         notifier = self._notifier = KubeNotifier(objects, self._clock, self._settings.instance)
         releases = KubeReleases(objects, notifier.warn)
-        scrapers = self._scrapers = Scrapers(lambda *what: self._scraper(objects, *what))
+        scrapers = self._scrapers = Scrapers(lambda *what: self._build_scraper(objects, *what))
         workloads = KubeWorkloads(objects, self._pause_mode, self._webhooks)
         world = World(
             clock=self._clock,
@@ -178,7 +178,7 @@ class Operator:
         )
         reconciler = ReleaseReconciler(
             worlds=WorldFactory(
-                world, self._sources, scrapers, self._wake, self._settings.own_queries
+                world, self._sources, scrapers, self._wake_release, self._settings.own_queries
             ),
             refusals=releases,
             clock=self._clock,
@@ -211,13 +211,15 @@ class Operator:
         )
         return self._dispatcher
 
-    def _wake(self, key: Key) -> None:
+    def _wake_release(self, key: Key) -> None:
         if self._controller is not None:
             self._controller.wake(key)
 
-    def _scraper(self, objects: CachedObjects, key: Key, target: str, interval: float) -> Scraper:
+    def _build_scraper(
+        self, objects: CachedObjects, key: Key, target: str, interval: float
+    ) -> Scraper:
         pages = ScrapeTargets(objects, key, target, self._settings.router_metrics)
-        return Scraper(pages, interval, self._scraping, lambda: self._wake(key))
+        return Scraper(pages, interval, self._scraping, lambda: self._wake_release(key))
 
     def _build_elector(self) -> Elector:
         if self._settings.lease is None:
@@ -225,13 +227,13 @@ class Operator:
         return Elector(
             self._api.election,
             self._settings.lease,
-            LeaderCallbacks(self._lead, self._stop_leading),
+            LeaderCallbacks(self._start_leading, self._stop_leading),
             self._clock,
             self._resign,
             self._settings.terms,
         )
 
-    def _lead(self) -> None:
+    def _start_leading(self) -> None:
         self._leading = True
         if self._controller is not None:
             self._controller.start()
@@ -276,7 +278,7 @@ class Operator:
         for gauge in gauges:
             self._telemetry.add_gauge(*gauge)
 
-    def _stop(self) -> None:
+    def _stop_work(self) -> None:
         """End the reconciles, then release the lease for the next leader, then end the rest."""
         self._stopping.set()
         if self._elector is not None and self._election is not None:
@@ -301,7 +303,7 @@ def check_access(cluster: OperatorCluster, namespaces: tuple[str, ...]) -> None:
 
     Raises TransientError, NotFoundError, PermanentError.
     """
-    if not cluster.served(RELEASES):
+    if not cluster.serves_kind(RELEASES):
         raise NotFoundError(
             "the cluster has no CanaryReleases: install the definition first, "
             "with `canary manifests crd | kubectl apply -f -`"

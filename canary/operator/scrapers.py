@@ -37,18 +37,18 @@ class ScrapeTargets:
             yield ScrapeTarget(self.router, {"job": "router"})
         for name in (self.target, f"{self.target}-canary"):
             deployment = self.objects.get(DEPLOYMENTS, self.key.namespace, name)
-            for pod in self._pods(deployment) if deployment else ():
+            for pod in self._list_pods(deployment) if deployment else ():
                 if (url := metrics_url(pod)) is not None:
                     labels = {"namespace": self.key.namespace, "pod": pod["metadata"]["name"]}
                     yield ScrapeTarget(url, {"job": self.target, **labels})
 
-    def _pods(self, deployment: Object) -> Iterable[Object]:
+    def _list_pods(self, deployment: Object) -> Iterable[Object]:
         for one in self._replica_sets(deployment):
-            yield from self.objects.owned(PODS, self.key.namespace, one["metadata"]["uid"])
+            yield from self.objects.list_owned(PODS, self.key.namespace, one["metadata"]["uid"])
 
     def _replica_sets(self, deployment: Object) -> Iterable[Object]:
         uid = deployment["metadata"]["uid"]
-        return self.objects.owned(REPLICA_SETS, self.key.namespace, uid)
+        return self.objects.list_owned(REPLICA_SETS, self.key.namespace, uid)
 
 
 def metrics_url(pod: Object) -> str | None:
@@ -103,7 +103,7 @@ class Scraper:
         self._polled = polled
         self._stopping = threading.Event()
         name = f"scrape {pages.key.namespace}/{pages.key.name}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._scrape_regularly, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class Scraper:
         self._stopping.set()
         self.source.close()
 
-    def _run(self) -> None:
+    def _scrape_regularly(self) -> None:
         while True:
             now = self._clock.now()
             due = (now // self.interval + 1) * self.interval

@@ -64,7 +64,7 @@ class OperatorServer:
         self._port = int(self._socket.getsockname()[1])
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="http", daemon=True)
         self._thread.start()
 
     @property
@@ -77,18 +77,22 @@ class OperatorServer:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(DEADLINE)
 
-    def _run(self) -> None:
+    def _run_loop(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+            runner.run(self._serve_connections())
 
-    async def _serve(self) -> None:
-        listener = await asyncio.start_server(self._accept, sock=self._socket, limit=_MAX_HEADER)
+    async def _serve_connections(self) -> None:
+        listener = await asyncio.start_server(
+            self._accept_connection, sock=self._socket, limit=_MAX_HEADER
+        )
         await self._stopping.wait()
         listener.close()
         for task in list(self._connections):
             task.cancel()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         if task is None:
             return
@@ -98,16 +102,18 @@ class OperatorServer:
         try:
             with suppress(OSError, ValueError, EOFError, TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(DEADLINE):
-                    await self._answer(reader, writer)
+                    await self._answer_request(reader, writer)
         finally:
             self._connections.pop(task, None)
             writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer_request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         if self._certificate is not None:
             await writer.start_tls(self._certificate.context(), ssl_handshake_timeout=DEADLINE)
         header = await reader.readuntil(b"\r\n\r\n")
-        status, kind, body = self._respond(header.decode("latin-1"))
+        status, kind, body = self._build_response(header.decode("latin-1"))
         challenge = "WWW-Authenticate: Bearer\r\n" if status is HTTPStatus.UNAUTHORIZED else ""
         writer.write(
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n{challenge}"
@@ -119,7 +125,7 @@ class OperatorServer:
             writer.write_eof()
         await reader.read()  # until the client closes: an earlier close may cut off the response
 
-    def _respond(self, header: str) -> tuple[HTTPStatus, str, bytes]:
+    def _build_response(self, header: str) -> tuple[HTTPStatus, str, bytes]:
         """Return the status, content type and body of the response to a request."""
         request, *fields = header.split("\r\n")
         method, target, *_ = [*request.split(" "), "", ""]

@@ -105,13 +105,15 @@ class Watches:
 
     def keys(self) -> list[Key]:
         """Return all CanaryReleases, and those that only annotations on Deployments name."""
-        found = {Key(_namespace_of(one), one["metadata"]["name"]) for one in self._all(RELEASES)}
-        for one in self._all(DEPLOYMENTS):
+        found = {
+            Key(_namespace_of(one), one["metadata"]["name"]) for one in self._list_all(RELEASES)
+        }
+        for one in self._list_all(DEPLOYMENTS):
             if (holder := annotations_of(one).get(HOLD)) is not None:
                 found.add(Key(_namespace_of(one), holder))
         return sorted(found, key=lambda key: (key.namespace, key.name))
 
-    def _all(self, kind: Kind) -> Iterable[Object]:
+    def _list_all(self, kind: Kind) -> Iterable[Object]:
         for cache in self.caches:
             if cache.scope.kind == kind:
                 yield from cache.list()

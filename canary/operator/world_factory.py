@@ -13,7 +13,7 @@ from canary.interfaces import Key, ReleaseMetrics, ReleaseStore, World
 from canary.kube.objects import Objects
 from canary.metrics.batch import QueryBatcher
 from canary.metrics.nonblocking import NonBlockingSource
-from canary.metrics.own_queries import OwnQueries, check
+from canary.metrics.own_queries import OwnQueries, check_expression
 from canary.metrics.queries import preset_of
 from canary.operator.metric_sources import MetricSources
 from canary.operator.scrapers import Scrapers
@@ -74,7 +74,7 @@ def _check_metrics(resource: ReleaseResource, own_queries: OwnQueries) -> None:
     for metric in resource.spec.analysis.metrics:
         preset_of(metric)
         if metric.query is not None:
-            check(own_queries, metric.query, resource.namespace)
+            check_expression(own_queries, metric.query, resource.namespace)
 
 
 class EmptySource:
@@ -86,7 +86,7 @@ class EmptySource:
         """See MetricSource."""
         return {query.key: NoData("nothing has been scraped yet") for query in queries}
 
-    def settled(self, _now: float) -> float:
+    def final_until(self, _now: float) -> float:
         """See MetricSource."""
         return 0.0
 
@@ -103,7 +103,7 @@ class MissingSource:
         """See MetricSource."""
         return {query.key: NoData(self.why, partial=True) for query in queries}
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """See MetricSource."""
         return float(math.floor(now))
 
@@ -147,11 +147,11 @@ class SelectedSource:
         self, queries: Sequence[SeriesQuery], start: float, end: float, step: float
     ) -> Mapping[str, MetricAnswer] | PendingAnswer:
         """See ReleaseMetrics."""
-        return self._source().read(queries, start, end, step)
+        return self._select_source().read(queries, start, end, step)
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """See ReleaseMetrics."""
-        return self._source().settled(now)
+        return self._select_source().final_until(now)
 
     def follow(self, status: Status, judged_until: float | None) -> None:
         """Store up to when the release has been judged (seconds); start or stop its scrapes."""
@@ -165,12 +165,12 @@ class SelectedSource:
         else:
             self._scrapers.stop(key)
 
-    def due(self, now: float) -> float | None:
+    def seconds_until_due(self, now: float) -> float | None:
         """Return seconds until there are new samples, if known."""
-        source = self._source()
-        return source.due(now) if isinstance(source, NonBlockingSource) else None
+        source = self._select_source()
+        return source.seconds_until_due(now) if isinstance(source, NonBlockingSource) else None
 
-    def _source(self) -> ReleaseMetrics:
+    def _select_source(self) -> ReleaseMetrics:
         resource = self._resource
         if resource is not None and resource.spec.analysis.source is AnalysisSource.PROMETHEUS:
             return self._missing or (self._prometheus[1] if self._prometheus else EmptySource())

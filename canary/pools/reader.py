@@ -47,7 +47,7 @@ def read_pools(source: MetricSource, now: float, namespace: str = "") -> tuple[P
     Raises TransientError when the source cannot be queried, or answers only in part.
     """
     step = STEP
-    end = source.settled(now)
+    end = source.final_until(now)
     grid = Grid(end - WINDOW - step, end, step)
     where = (Matcher("namespace", MatchOp.EQUAL, namespace),) if namespace else ()
     there = _list_metrics(source, end, where)
@@ -224,7 +224,7 @@ def _estimate_leak(readings: Sequence[PoolReading]) -> tuple[float | None, float
     """
     track = SlidingWindow("", first=0.0)
     for reading in readings:
-        track = track.read(reading, 0.0, WINDOW / BLOCKS)
+        track = track.add_reading(reading, 0.0, WINDOW / BLOCKS)
     look = track.estimate_leak(len(track.blocks))
     if look is None or len(track.blocks) < _MIN_BLOCKS:
         return None, None
@@ -236,4 +236,4 @@ def _estimate_leak(readings: Sequence[PoolReading]) -> tuple[float | None, float
     rises = new.residual - old.residual > _POLICY.noise * math.hypot(old.error, new.error)
     if not (leaks and rises):
         return look.residual, None
-    return look.residual, max(track.maximum - track.in_use, 0.0) / track.slope()
+    return look.residual, max(track.maximum - track.in_use, 0.0) / track.loss_per_second()

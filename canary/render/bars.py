@@ -28,7 +28,7 @@ class Glyphs:
     dot: str
     ellipsis: str
 
-    def text(self, words: str) -> str:
+    def show_text(self, words: str) -> str:
         """Return foreign text in characters that this terminal can show."""
         return make_encodable(strip_controls(words), self.encoding)
 
@@ -48,7 +48,7 @@ def draw_bar(share: float, width: int, marks: Sequence[float], style: str, glyph
 
     A mark is drawn as reached exactly when `share` has reached it, even within one cell.
     """
-    halves = round(_clamp(share) * width * 2)
+    halves = round(_clamp_share(share) * width * 2)
     reached = {mark_cell(mark, width): share >= mark for mark in marks}
     line = Text(no_wrap=True)
     for cell in range(width):
@@ -64,16 +64,16 @@ def draw_bar(share: float, width: int, marks: Sequence[float], style: str, glyph
 
 def mark_cell(share: float, width: int) -> int:
     """Return the index of the last cell filled at `share`."""
-    return max(math.ceil(_clamp(share) * width - 1e-9) - 1, 0)
+    return max(math.ceil(_clamp_share(share) * width - 1e-9) - 1, 0)
 
 
-def _clamp(share: float) -> float:
+def _clamp_share(share: float) -> float:
     return min(max(share, 0.0), 1.0) if math.isfinite(share) else float(share > 0)
 
 
 def fit_text(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
     """Return `words` in exactly `width` cells: padded, or truncated with an ellipsis."""
-    text = glyphs.text(words)
+    text = glyphs.show_text(words)
     if cell_len(text) > width:
         room = max(width - cell_len(glyphs.ellipsis), 0)
         text = set_cell_size(text, room).rstrip() + glyphs.ellipsis[:width]
@@ -83,7 +83,7 @@ def fit_text(words: str, width: int, glyphs: Glyphs, *, right: bool = False) -> 
 
 def fit_end(words: str, width: int, glyphs: Glyphs) -> str:
     """Return `words` in exactly `width` cells; a long name keeps its end, which tells instances."""
-    text = glyphs.text(words)
+    text = glyphs.show_text(words)
     if cell_len(text) <= width:
         return fit_text(text, width, glyphs)
     while text and cell_len(glyphs.ellipsis + text) > width:
@@ -107,7 +107,7 @@ def place_labels(places: Iterable[tuple[int, str, str]], width: int) -> Text:
     return line
 
 
-def justify(left: Text, right: Text, width: int) -> Text:
+def justify_line(left: Text, right: Text, width: int) -> Text:
     """Return a line of `width` cells with `left` and `right` at its ends."""
     gap = " " * max(width - left.cell_len - right.cell_len, 1)
     return Text.assemble(left, gap, right, no_wrap=True)

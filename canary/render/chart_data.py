@@ -24,11 +24,11 @@ def thin_points(points: Sequence[Point], limit: int) -> list[Point]:
     size = math.ceil(len(points) / stretches)
     kept = {0, len(points) - 1}
     for start in range(0, len(points), size):
-        kept.update(_extremes(points, range(start, min(start + size, len(points)))))
+        kept.update(_find_extremes(points, range(start, min(start + size, len(points)))))
     return [points[index] for index in sorted(kept)]
 
 
-def _extremes(points: Sequence[Point], stretch: range) -> set[int]:
+def _find_extremes(points: Sequence[Point], stretch: range) -> set[int]:
     values = [(value, index) for index in stretch if (value := points[index][1]) is not None]
     gap = next((index for index in stretch if points[index][1] is None), None)
     ends = {min(values)[1], max(values)[1]} if values else set()

@@ -52,7 +52,7 @@ class TimeUnit:
     seconds: float
     name: str
 
-    def of(self, seconds: float) -> float:
+    def convert_seconds(self, seconds: float) -> float:
         """Return `seconds` in this unit, precise to a pixel."""
         return round(seconds / self.seconds, 3)
 
@@ -76,7 +76,7 @@ def _build_trace(line: ChartLine, number: int, unit: TimeUnit, points: int) -> J
         "type": "scatter",
         "mode": "lines",
         "name": _escape_label(line.name),
-        "x": [unit.of(time) for time, _ in kept],
+        "x": [unit.convert_seconds(time) for time, _ in kept],
         "y": [_round_value(value) for _, value in kept],
         "customdata": [
             None if value is None else _escape_label(line.words(value)) for _, value in kept
@@ -145,7 +145,7 @@ def _time_axis(timeline: Timeline, last: int, unit: TimeUnit) -> Json:
     start, end = timeline.moments[0].time, timeline.moments[-1].time
     return GRID | {
         "anchor": f"y{_axis_suffix(last)}",
-        "range": [unit.of(start), unit.of(max(end, start + 1))],
+        "range": [unit.convert_seconds(start), unit.convert_seconds(max(end, start + 1))],
         "ticksuffix": f" {unit.name}",
         "nticks": 8,
         "hoverformat": ".0f" if unit.seconds == 1 else ".1f",
@@ -163,10 +163,12 @@ def _panel_titles(
     drawn: Sequence[ChartPanel], places: Sequence[tuple[float, float]]
 ) -> Iterator[Json]:
     for panel, (_, top) in zip(drawn, places, strict=True):
-        yield _annotation(f"<b>{panel.title}</b>", x=0, y=top, xref="paper", yref="paper", yshift=6)
+        yield _build_annotation(
+            f"<b>{panel.title}</b>", x=0, y=top, xref="paper", yref="paper", yshift=6
+        )
 
 
-def _annotation(words: str, **where: float | str) -> Json:
+def _build_annotation(words: str, **where: float | str) -> Json:
     place = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
     return {"text": words, "font": {"color": "var(--ink)"}} | place | where
 
@@ -184,7 +186,7 @@ def _limit_labels(drawn: Sequence[ChartPanel]) -> Iterator[Json]:
         if panel.limit is not None:
             y = math.log10(panel.limit) if panel.axis.get("type") == "log" else panel.limit
             where: dict[str, float | str] = {"x": 0, "y": y, "xref": "paper"}
-            note = _annotation(
+            note = _build_annotation(
                 panel.limit_words, **where, yref=f"y{_axis_suffix(number)}", xshift=4, yshift=1
             )
             yield note | {"font": {"color": "var(--limit)", "size": 12}}
@@ -192,7 +194,9 @@ def _limit_labels(drawn: Sequence[ChartPanel]) -> Iterator[Json]:
 
 def _decision_lines(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
     """Return a vertical line through all panels at each decision."""
-    for time in dict.fromkeys(unit.of(decision.time) for decision in timeline.decisions):
+    for time in dict.fromkeys(
+        unit.convert_seconds(decision.time) for decision in timeline.decisions
+    ):
         look = {"color": "var(--muted)", "width": 1, "dash": "dot"}
         x = {"xref": "x", "x0": time, "x1": time}
         yield {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": look} | x
@@ -203,8 +207,15 @@ def _decision_labels(timeline: Timeline, unit: TimeUnit) -> Iterator[Json]:
     length = timeline.moments[-1].time - timeline.moments[0].time
     for first, last, time in _group_decisions(timeline.decisions, length * LABEL_DISTANCE):
         words = f"{first}" if first == last else f"{first}–{last}"
-        where: dict[str, float | str] = {"x": unit.of(time), "y": 1, "xref": "x", "yref": "paper"}
-        yield _annotation(f"<b>{words}</b>", **where, yshift=28) | {"xanchor": "center"} | BADGE
+        where: dict[str, float | str] = {
+            "x": unit.convert_seconds(time),
+            "y": 1,
+            "xref": "x",
+            "yref": "paper",
+        }
+        yield (
+            _build_annotation(f"<b>{words}</b>", **where, yshift=28) | {"xanchor": "center"} | BADGE
+        )
 
 
 BADGE: Json = {

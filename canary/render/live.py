@@ -99,20 +99,23 @@ def _story_lines(page: Canvas, moment: Moment) -> list[Text]:
     """
     now = Text.assemble(
         (f"{'now':<{LABEL_WIDTH}}", "bold"),
-        (page.glyphs.text(f"{split_camel_case(moment.phase)} at {moment.weight} %"), "bold cyan"),
+        (
+            page.glyphs.show_text(f"{split_camel_case(moment.phase)} at {moment.weight} %"),
+            "bold cyan",
+        ),
     )
     if moment.reason:
         verdict = verdict_of(moment)
-        now.append(f" {page.glyphs.dot} ", "dim").append(page.glyphs.text(moment.reason))
+        now.append(f" {page.glyphs.dot} ", "dim").append(page.glyphs.show_text(moment.reason))
         now.append(f" {page.glyphs.dot} verdict ", "dim")
-        now.append(page.glyphs.text(verdict), VERDICT_STYLES[verdict])
+        now.append(page.glyphs.show_text(verdict), VERDICT_STYLES[verdict])
     because = _wrap_paragraph(page, "because", moment.message)
     return [now, *because, *_wrap_paragraph(page, "next", moment.next)]
 
 
 def _wrap_paragraph(page: Canvas, label: str, words: str) -> list[Text]:
     width = max(page.width - LABEL_WIDTH, 1)
-    wrapped = Text(page.glyphs.text(words)).wrap(page.console, width)
+    wrapped = Text(page.glyphs.show_text(words)).wrap(page.console, width)
     second = " ".join(line.plain.strip() for line in wrapped[1:])
     first = wrapped[0].plain if wrapped else ""
     lines = [Text(f"{label:<{LABEL_WIDTH}}", style="bold"), Text(" " * LABEL_WIDTH)]

@@ -14,7 +14,7 @@ from canary.render.bars import (
     draw_bar,
     fit_end,
     fit_text,
-    justify,
+    justify_line,
     mark_cell,
     place_labels,
 )
@@ -114,7 +114,7 @@ def pools_panel(page: Canvas, pools: Sequence[Pool], rows: int) -> list[Text]:
     """Render a heading and at most `rows` − 1 lines; side by side if there is room."""
     mark = page.glyphs.mark_empty
     limit = Text(f"{mark} {format_percent(POOL_LIMIT)}", style="dim")
-    head = justify(Text("connections in use", style="dim"), limit, page.width)
+    head = justify_line(Text("connections in use", style="dim"), limit, page.width)
     if not pools:
         return [head, Text("no pool data yet", style="dim")]
     if page.width < TWO_COLUMNS:
@@ -162,7 +162,7 @@ def _pool_lines(column: _PoolColumn, pools: Sequence[Pool], rows: int) -> list[T
 def _pool_line(column: _PoolColumn, pool: Pool) -> Text:
     share, glyphs = pool.share, column.page.glyphs
     style = _pool_style(share)
-    numbers = glyphs.text(f"{format_count(pool.in_use)}/{format_count(pool.maximum)}").rjust(7)
+    numbers = glyphs.show_text(f"{format_count(pool.in_use)}/{format_count(pool.maximum)}").rjust(7)
     cells = max(column.width - column.name - len(numbers) - 4, 1)
     line = Text(fit_end(pool.instance, column.name, glyphs) + " ", no_wrap=True)
     line.append(draw_bar(share, cells, [POOL_LIMIT], style, glyphs))

@@ -170,8 +170,8 @@ class PoolsView:
 
 
 def _render_lines(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> Iterator[Text]:
-    columns = _Columns.of(view.pools, width)
-    yield Text(glyphs.text(view.title), style="bold")
+    columns = _Columns.fit_width(view.pools, width)
+    yield Text(glyphs.show_text(view.title), style="bold")
     if view.trouble:
         yield Text(fit_text(view.trouble, width, glyphs), style="yellow")
     yield Text(columns.heads(glyphs), style="dim")
@@ -180,7 +180,7 @@ def _render_lines(view: PoolsView, glyphs: Glyphs, width: int, shown: int) -> It
     if (left_out := len(view.pools) - shown) > 0:
         yield Text(f"and {left_out} more, none closer to exhaustion", style="dim")
     yield Text(
-        glyphs.text(
+        glyphs.show_text(
             f"{glyphs.mark_empty} {format_percent(POOL_LIMIT)} · held: in use beyond rate × hold "
             "time, so probably leaked"
         ),
@@ -197,7 +197,7 @@ class _Columns:
     numbers: Mapping[str, int]
 
     @classmethod
-    def of(cls, pools: Sequence[PoolSnapshot], width: int) -> "_Columns":
+    def fit_width(cls, pools: Sequence[PoolSnapshot], width: int) -> "_Columns":
         """Return widths: names first, the bar gets the rest; narrow terminals drop columns."""
         names = {
             "namespace": _name_width(pools, "namespace"),

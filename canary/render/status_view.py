@@ -9,7 +9,7 @@ from rich.text import Text
 
 from canary.api import HistoryEntry, Intent, MetricStatus, Phase, Step, format_duration
 from canary.core.next_step import describe_next_step
-from canary.render.bars import draw_bar, fit_text, glyphs_for, justify
+from canary.render.bars import draw_bar, fit_text, glyphs_for, justify_line
 from canary.render.panels import (
     LABEL_WIDTH,
     VERDICT_STYLES,
@@ -112,10 +112,10 @@ def _heading_line(page: Canvas, view: ReleaseView) -> Text:
 def _state_lines(page: Canvas, view: ReleaseView) -> Iterator[Text]:
     status, style = view.status, PHASE_STYLES.get(view.status.phase, "cyan")
     now = Text(f"{'now':<{LABEL_WIDTH}}", "bold")
-    now.append(page.glyphs.text(split_camel_case(status.phase)), style)
+    now.append(page.glyphs.show_text(split_camel_case(status.phase)), style)
     if status.intent not in {Intent.REST, Intent.BAKE}:
         now.append(f" at {status.weight} %", style)
-    reason = Text(page.glyphs.text(status.reason))
+    reason = Text(page.glyphs.show_text(status.reason))
     if status.release is not None and status.verdict is not None:
         reason.append(f" {page.glyphs.dot} verdict ", "dim")
         reason.append(status.verdict, VERDICT_STYLES[status.verdict])
@@ -147,7 +147,9 @@ def _format_end(last: HistoryEntry, now: float) -> str:
 
 
 def _wrap_paragraph(page: Canvas, label: str, words: str) -> Iterator[Text]:
-    wrapped = Text(page.glyphs.text(words)).wrap(page.console, max(page.width - LABEL_WIDTH, 1))
+    wrapped = Text(page.glyphs.show_text(words)).wrap(
+        page.console, max(page.width - LABEL_WIDTH, 1)
+    )
     for number, line in enumerate(wrapped):
         name = label if number == 0 else ""
         yield Text(f"{name:<{LABEL_WIDTH}}", "bold").append(line.plain.rstrip(), "default")
@@ -181,11 +183,13 @@ def _metric_lines(page: Canvas, metrics: Sequence[MetricStatus]) -> Iterator[Tex
     head = Text("evidence against the canary, log scale", style="dim")
     right = Text(f"full {page.glyphs.dot} roll back", style="dim")
     roomy = head.cell_len + right.cell_len < page.width
-    yield justify(head, right, page.width) if roomy else head
+    yield justify_line(head, right, page.width) if roomy else head
     for one in metrics:
         yield _evidence_line(page, one, width)
         for words in _metric_figures(one):
-            for line in Text(page.glyphs.text(words)).wrap(page.console, page.width - width - 1):
+            for line in Text(page.glyphs.show_text(words)).wrap(
+                page.console, page.width - width - 1
+            ):
                 yield Text(f"{'':<{width}} ").append(line.plain.rstrip(), style="dim")
 
 

@@ -12,7 +12,7 @@ from canary.kube.client import Client
 from canary.kube.objects import Object
 from canary.kube.workloads.canaries import Canaries, list_pods, read_target
 from canary.kube.workloads.pods import parse_pod
-from canary.metrics.promql import promql
+from canary.metrics.promql import format_promql
 from canary.observe import list_display_queries
 from canary.render import explain
 from canary.render.explain import Diagnostics, PrometheusQuery
@@ -37,7 +37,7 @@ def _read_pods_and_queries(client: Client, found: Object, sight: ReleaseView) ->
     guilty = explain.find_responsible_metrics(sight) if explain.needs_queries(sight) else ()
     wanted = {one.name for one in guilty} & _metric_names(sight)
     queries = [
-        PrometheusQuery(query.key, promql(query))
+        PrometheusQuery(query.key, format_promql(query))
         for query in list_display_queries(resource, workload, route)
         if _metric_name(query.key) in wanted
     ]

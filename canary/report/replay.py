@@ -81,7 +81,7 @@ def read_history(seen: ReleaseContext, shown: ReleasePeriod, source: MetricSourc
     """Read all metrics of the release once. Raises TransientError."""
     analysis, now = seen.resource.spec.analysis, seen.now
     end = min((shown.ended if shown.ended is not None else now) + AFTER, now)
-    span = Range.of(shown.began, end, analysis.interval)
+    span = Range.from_times(shown.began, end, analysis.interval)
     # During the release stable ran beside the canary, whatever is the case now.
     status = seen.resource.status.model_copy(update={"intent": Intent.ADVANCE})
     resource = replace(seen.resource, status=status)
@@ -111,7 +111,7 @@ def evidence_by_time(
     at, by_time = history.span.since, {}
     for time in times:
         if shown.began <= time and (shown.ended is None or time <= shown.ended) and time > at:
-            state, result = history.to(state, at, time)
+            state, result = history.advance_to(state, at, time)
             said, at = result.metrics, time
         by_time[time] = said
     return by_time

@@ -30,10 +30,10 @@ class ReplicaRouter:
     def read(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter. The versions have no backends: metrics distinguish them by pod."""
         names = names_of(resource)
-        target = self._deployment(names, names.target)
+        target = self._get_deployment(names, names.target)
         if target is None:
             return None
-        canary = self._deployment(names, names.canary_target)
+        canary = self._get_deployment(names, names.canary_target)
         if canary is None:
             return Route(weight=0, confirmed=True, at_rest=True)
         return Route(
@@ -47,10 +47,10 @@ class ReplicaRouter:
             at_rest=_desired_replicas(canary) == 0,
         )
 
-    def problem(self, resource: ReleaseResource) -> str | None:
+    def find_problem(self, resource: ReleaseResource) -> str | None:
         """Return why traffic cannot be split, in a sentence; None if it can."""
         names = names_of(resource)
-        if self._deployment(names, names.target) is not None:
+        if self._get_deployment(names, names.target) is not None:
             return None
         return f"Deployment {names.target} does not exist in namespace {resource.namespace}."
 
@@ -59,7 +59,7 @@ class ReplicaRouter:
         if isinstance(action, SetWeight) and action.weight > 0:
             return
         names = names_of(resource)
-        canary = self._deployment(names, names.canary_target)
+        canary = self._get_deployment(names, names.canary_target)
         if canary is None or _desired_replicas(canary) == 0:
             return
         down = [
@@ -68,7 +68,7 @@ class ReplicaRouter:
         ]
         self.objects.patch(DEPLOYMENTS, names.namespace, names.canary_target, down)
 
-    def _deployment(self, names: Names, name: str) -> Object | None:
+    def _get_deployment(self, names: Names, name: str) -> Object | None:
         return self.objects.get(DEPLOYMENTS, names.namespace, name)
 
 

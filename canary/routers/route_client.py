@@ -31,7 +31,7 @@ class WeightedRouteClient:
 
     def read(self, resource: ReleaseResource) -> Route | None:
         """See TrafficRouter; also None if no weight can be written (see `problem`)."""
-        route, names = self._get(resource), names_of(resource, self.part)
+        route, names = self._get_route(resource), names_of(resource, self.part)
         if route is None:
             return None
         changed = split.is_changed(self.dialect, route, names)
@@ -47,14 +47,14 @@ class WeightedRouteClient:
             refused=self.dialect.refused(route),
         )
 
-    def problem(self, resource: ReleaseResource) -> str | None:
+    def find_problem(self, resource: ReleaseResource) -> str | None:
         """Return why the route cannot be weighted, in a sentence; None if it can."""
         try:
             route = self.objects.get(self.dialect.kind, resource.namespace, self.name)
         except NotFoundError as error:
-            return f"{self._what} cannot be read: {error}."
+            return f"{self._describe_route} cannot be read: {error}."
         if route is None:
-            return f"{self._what} does not exist in namespace {resource.namespace}."
+            return f"{self._describe_route} does not exist in namespace {resource.namespace}."
         return split.find_problem(self.dialect, route, names_of(resource, self.part))
 
     def apply(self, resource: ReleaseResource, action: TrafficAction) -> None:
@@ -63,47 +63,49 @@ class WeightedRouteClient:
         Raises:
             ConflictError: the route changed meanwhile, or is missing and the weight is above 0.
         """
-        route, names = self._get(resource), names_of(resource, self.part)
+        route, names = self._get_route(resource), names_of(resource, self.part)
         if isinstance(action, SetWeight):
             self._set_weight(resource, route, names, action.weight)
         elif route is not None:
-            self._restore(resource, route, names)
+            self._restore_route(resource, route, names)
 
     def _set_weight(
         self, resource: ReleaseResource, route: Object | None, names: Names, weight: int
     ) -> None:
         trouble = (
-            self.problem(resource)
+            self.find_problem(resource)
             if route is None
             else split.find_problem(self.dialect, route, names)
         )
         if route is not None and trouble is None:
-            self._write(resource, route, split.next_weight(self.dialect, route, names, weight))
+            self._write_route(
+                resource, route, split.next_weight(self.dialect, route, names, weight)
+            )
         elif weight > 0:
-            raise ConflictError(trouble or f"{self._what} no longer exists")
+            raise ConflictError(trouble or f"{self._describe_route} no longer exists")
         elif route is not None:
-            self._write(resource, route, split.restore_weights(self.dialect, route, names))
+            self._write_route(resource, route, split.restore_weights(self.dialect, route, names))
 
-    def _restore(self, resource: ReleaseResource, route: Object, names: Names) -> None:
+    def _restore_route(self, resource: ReleaseResource, route: Object, names: Names) -> None:
         """Restore the route, then drop the claim, which would make the user's next apply fail.
 
         The claim stays while another release is in flight on this route, to protect it.
         """
-        route = self._write(resource, route, split.next_restore(self.dialect, route, names))
+        route = self._write_route(resource, route, split.next_restore(self.dialect, route, names))
         forget = claims.remove_claim_patch(route, self.dialect.at)
         if forget and not split.is_shared(route):
             # A status update may have moved the list; the next reconcile tries again.
             with suppress(ConflictError):
                 self.objects.patch(self.dialect.kind, resource.namespace, self.name, forget)
 
-    def _write(self, resource: ReleaseResource, route: Object, wanted: Object) -> Object:
+    def _write_route(self, resource: ReleaseResource, route: Object, wanted: Object) -> Object:
         """Apply the change as one patch, which fails if the rules changed since the read."""
         patch = _build_patch(route, wanted, self.dialect.at)
         if not patch:
             return route
         return self.objects.patch(self.dialect.kind, resource.namespace, self.name, patch)
 
-    def _get(self, resource: ReleaseResource) -> Object | None:
+    def _get_route(self, resource: ReleaseResource) -> Object | None:
         """Return the route; None if it, or its kind, does not exist in the cluster."""
         try:
             return self.objects.get(self.dialect.kind, resource.namespace, self.name)
@@ -111,7 +113,7 @@ class WeightedRouteClient:
             return None
 
     @property
-    def _what(self) -> str:
+    def _describe_route(self) -> str:
         return f"{self.dialect.kind.kind} {self.name}"
 
 

@@ -34,7 +34,7 @@ class WeightSplit:
         both = canary + sum(self.stable)
         return -(-FULL_PERCENT * canary // both) if canary * TRACE_RATIO > both else 0
 
-    def at(self, percent: int) -> "WeightSplit":
+    def with_percent(self, percent: int) -> "WeightSplit":
         """Return the weights that give the canary `percent` of what `stable` gets now."""
         divisor = gcd(*self.stable, *self.others) or 1
         stable = [weight // divisor for weight in self.stable]
@@ -44,7 +44,7 @@ class WeightSplit:
             tuple(weight // divisor * FULL_PERCENT for weight in self.others),
         )
 
-    def traced(self, most: int) -> "WeightSplit":
+    def with_trace(self, most: int) -> "WeightSplit":
         """Return these weights with a minimal weight instead of 0; `most` is the largest allowed.
 
         Unchanged if neither side has 0, or if so small a share cannot be written.

@@ -273,14 +273,14 @@ def _apply_releases(
             dialect.canary_backend(ref, names)
             for ref in _sort_backends(dialect, rule, names).stable
         ]
-        share = _read_split(dialect, rule, names).at(percent)
+        share = _read_split(dialect, rule, names).with_percent(percent)
         rule = _with_split(
             dialect, {**rule, dialect.refs: [*rule[dialect.refs], *added]}, names, share
         )
     # Minimal weights scale the whole rule up to the maximum, after which there is no room for
     # another factor of 100. Therefore all percentages have to be written before.
     for names, _ in releases if dialect.drops_zero_weight(route, rule) else ():
-        share = _read_split(dialect, rule, names).traced(dialect.max_weight)
+        share = _read_split(dialect, rule, names).with_trace(dialect.max_weight)
         rule = _with_split(dialect, rule, names, share)
     return rule
 

@@ -34,7 +34,7 @@ class SimulatedJudge:
     seen: float | None = None
 
     @classmethod
-    def of(
+    def create(
         cls, analysis: Analysis, faulty: str | None, holds: Mapping[str, bool]
     ) -> "SimulatedJudge":
         """Return a new analysis.
@@ -59,7 +59,7 @@ class SimulatedJudge:
         }
         return cls(analysis, judges, pools, faulty)
 
-    def take(
+    def add_interval(
         self,
         start: float,
         end: float,
@@ -72,7 +72,9 @@ class SimulatedJudge:
             self.seen = end
         for name, (_, judge) in self.judges.items():
             one = counts if name == self.faulty else _without_fault(counts, service)
-            judge.step(Interval(start, end, one.canary, one.canary_bad, one.stable, one.stable_bad))
+            judge.add_interval(
+                Interval(start, end, one.canary, one.canary_bad, one.stable, one.stable_bad)
+            )
         for name, (policy, state, holds) in self.pools.items():
             if pods:
                 readings = service.readings(end - start, counts, pods, holds=holds)

@@ -49,14 +49,14 @@ def simulate_release(
     spec: Spec, scenario: FaultScenario, faulty: str | None, seed: str
 ) -> SimulatedRelease:
     """Simulate a release from first traffic to its end. The same seed gives the same result."""
-    return _ReleaseSimulation.of(spec, scenario, faulty, seed).run()
+    return _ReleaseSimulation.create(spec, scenario, faulty, seed).run()
 
 
 def simulate_weight(
     spec: Spec, scenario: FaultScenario, faulty: str | None, weight: int, seed: str
 ) -> SimulatedRelease | None:
     """Return the seconds until a release at a constant weight fails; None: not within an hour."""
-    course = _ReleaseSimulation.of(spec, scenario, faulty, seed)
+    course = _ReleaseSimulation.create(spec, scenario, faulty, seed)
     course.weight = weight
     course.pods = canary_replicas(scenario.replicas, weight)
     step = spec.analysis.interval
@@ -112,7 +112,7 @@ class _ReleaseSimulation:
     first: float | None = None
 
     @classmethod
-    def of(
+    def create(
         cls, spec: Spec, scenario: FaultScenario, faulty: str | None, seed: str
     ) -> "_ReleaseSimulation":
         """Return a new release whose analysis has read stable's history."""
@@ -120,27 +120,27 @@ class _ReleaseSimulation:
         release = Release(template="new", started_at=0.0, replicas=scenario.replicas)
         status = Status(intent=Intent.ADVANCE, stable_hash="old", release=release)
         service = SimulatedService(scenario, Random(seed))  # noqa: S311 - simulated requests, no secrets
-        engines = SimulatedJudge.of(analysis, faulty, _has_hold_times(analysis.metrics))
+        engines = SimulatedJudge.create(analysis, faulty, _has_hold_times(analysis.metrics))
         for number in range(round(HISTORY / _HISTORY_STEP)):
             start = number * _HISTORY_STEP - HISTORY
             counts = service.serve(_HISTORY_STEP, 0.0, 0)
-            engines.take(start, start + _HISTORY_STEP, counts, service, 0)
+            engines.add_interval(start, start + _HISTORY_STEP, counts, service, 0)
         return cls(spec, service, engines, status)
 
     def run(self) -> SimulatedRelease:
         """Run one reconcile after the other, as the operator does, until the release ends."""
         while True:
             weight = self.weight
-            plan = decide(self._snapshot(), self._result())
+            plan = decide(self._build_snapshot(), self._read_result())
             self.status = plan.status
             for action in plan.actions:
-                self._act(action)
-            if (end := self._end()) is not None:
+                self._apply_action(action)
+            if (end := self._find_end()) is not None:
                 at = self.now - (self.first or self.now)
                 return SimulatedRelease(end, self.status.reason, at, weight, self.bad)
             self.wait(max(plan.requeue_after or 0.0, _MIN_WAIT))
 
-    def _end(self) -> ReleaseEnd | None:
+    def _find_end(self) -> ReleaseEnd | None:
         release = self.status.release
         match self.status.intent:
             case Intent.ROLL_BACK:
@@ -150,13 +150,13 @@ class _ReleaseSimulation:
             case _:
                 return ReleaseEnd.PAUSED if release is None or release.pause else None
 
-    def _result(self) -> AnalysisResult:
+    def _read_result(self) -> AnalysisResult:
         release = self.status.release
         if release is None or release.judged_from is None:
             return NOT_ANALYZED
         return self.engines.result(self.now, release.judged_from)
 
-    def _snapshot(self) -> Snapshot:
+    def _build_snapshot(self) -> Snapshot:
         replicas = self.service.scenario.replicas
         pods = tuple(Pod(f"canary-{number}", ready=True) for number in range(self.pods))
         return Snapshot(
@@ -167,7 +167,7 @@ class _ReleaseSimulation:
             Route(self.weight, confirmed=True, at_rest=self.weight == 0),
         )
 
-    def _act(self, action: Action) -> None:
+    def _apply_action(self, action: Action) -> None:
         match action:
             case SetWeight(weight):
                 self.weight = weight
@@ -188,5 +188,5 @@ class _ReleaseSimulation:
             self.bad += counts.canary_bad
             self.now = end
             if end >= self.began + step:
-                self.engines.take(self.began, end, self.served, self.service, self.pods)
+                self.engines.add_interval(self.began, end, self.served, self.service, self.pods)
                 self.began, self.served = end, SimulatedRequests(0, 0, 0, 0)

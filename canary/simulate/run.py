@@ -45,7 +45,7 @@ class SimulationSettings:
 def run_simulation(settings: SimulationSettings) -> GateResult:
     """Simulate the policy. Raises UsageError for an invalid option or file."""
     release = load_release_file(settings.file)
-    simulation = Simulation.of(
+    simulation = Simulation.create(
         release.spec, settings.scenario, settings.metric, settings.runs, settings.seed
     )
     forecast, seconds = simulation.run(settings.time_limit)
@@ -65,7 +65,7 @@ class Simulation:
     seed: int
 
     @classmethod
-    def of(
+    def create(
         cls, spec: Spec, scenario: FaultScenario, metric: str | None, runs: int, seed: int
     ) -> "Simulation":
         """Return a valid simulation. Raises UsageError for a metric that cannot be simulated."""
@@ -86,16 +86,16 @@ class Simulation:
     def run(self, seconds: float) -> tuple[PolicyForecast, float]:
         """Simulate everything within about this many seconds. Also returns the seconds it took."""
         began = time.perf_counter()
-        faulty = self._releases("fault", self.scenario, seconds * _TIME_SHARES[0])
-        good = self._releases("good", self.scenario.good, seconds * _TIME_SHARES[1])
+        faulty = self._simulate_releases("fault", self.scenario, seconds * _TIME_SHARES[0])
+        good = self._simulate_releases("good", self.scenario.good, seconds * _TIME_SHARES[1])
         left = seconds * _TIME_SHARES[2] / len(self.spec.steps)
-        steps = [self._step(index, left) for index in range(len(self.spec.steps))]
+        steps = [self._simulate_step(index, left) for index in range(len(self.spec.steps))]
         forecast = PolicyForecast(
             self.spec, self.scenario, faulty, good, steps, self.runs, self.left_out
         )
         return forecast, time.perf_counter() - began
 
-    def _releases(
+    def _simulate_releases(
         self, kind: str, scenario: FaultScenario, seconds: float
     ) -> list[SimulatedRelease]:
         def one(number: int) -> SimulatedRelease:
@@ -105,7 +105,7 @@ class Simulation:
 
         return list(_run_within(one, self.runs, seconds, f"releases ({kind})"))
 
-    def _step(self, index: int, seconds: float) -> StepForecast:
+    def _simulate_step(self, index: int, seconds: float) -> StepForecast:
         step = self.spec.steps[index]
 
         def one(number: int) -> SimulatedRelease | None:

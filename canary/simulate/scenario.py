@@ -68,18 +68,18 @@ class SimulatedService:
         """Simulate a period in seconds with this traffic share (0–1) and number of canary pods."""
         one = self.scenario
         share = weight if pods else 0.0
-        canary, bad = self._requests(one.rps * seconds * share, self._ratio(pods))
-        stable, stable_bad = self._requests(one.rps * seconds * (1.0 - share), one.stable)
+        canary, bad = self._draw_requests(one.rps * seconds * share, self._canary_ratio(pods))
+        stable, stable_bad = self._draw_requests(one.rps * seconds * (1.0 - share), one.stable)
         if one.leak and canary:
-            self._lose(canary, pods)
+            self._lose_connections(canary, pods)
         return SimulatedRequests(canary, bad, stable, stable_bad)
 
-    def _requests(self, mean: float, ratio: float) -> tuple[int, int]:
+    def _draw_requests(self, mean: float, ratio: float) -> tuple[int, int]:
         """Draw the number of all and of bad requests; bad ones are drawn independently."""
         bad = draw_poisson(mean * ratio, self.random)
         return bad + draw_poisson(mean * (1.0 - ratio), self.random), bad
 
-    def _ratio(self, pods: int) -> float:
+    def _canary_ratio(self, pods: int) -> float:
         """Return the canary's share of bad requests.
 
         Pods with an exhausted pool fail all of theirs.
@@ -89,7 +89,7 @@ class SimulatedService:
         empty = sum(lost >= self.scenario.pool for lost in self.lost.values()) / pods
         return self.scenario.canary * (1.0 - empty) + empty
 
-    def _lose(self, requests: int, pods: int) -> None:
+    def _lose_connections(self, requests: int, pods: int) -> None:
         for number in range(pods):
             name = f"canary-{number}"
             more = draw_poisson(requests / pods * self.scenario.leak, self.random)
@@ -102,12 +102,12 @@ class SimulatedService:
         replicas = self.scenario.replicas
         sides = ((Side.CANARY, pods, counts.canary), (Side.STABLE, replicas, counts.stable))
         return tuple(
-            self._reading(f"{side.value}-{number}", side, seconds, requests / count, holds=holds)
+            self._read_pool(f"{side.value}-{number}", side, seconds, requests / count, holds=holds)
             for side, count, requests in sides
             for number in range(count)
         )
 
-    def _reading(
+    def _read_pool(
         self, name: str, side: Side, seconds: float, requests: float, *, holds: bool
     ) -> PoolReading:
         size = self.scenario.pool

@@ -39,7 +39,7 @@ def history(
     rate: float, seconds: float = 1800.0, **life: float
 ) -> tuple[AnalysisWindow, dict[str, object]]:
     """One canary pod beside three of stable, which fail 0.1 %."""
-    span = AnalysisWindow.of(START, START + seconds, 15.0)
+    span = AnalysisWindow.from_times(START, START + seconds, 15.0)
     stable = [build_counters(f"stable/s-{n}", span.grid, 0.001, **life) for n in range(3)]
     canary = build_counters("canary/c-0", span.grid, rate, start=START)
     return span, {"errors": collect_answers(METRIC, GROUPS, build_answers([*stable, canary]))}

@@ -299,7 +299,7 @@ def as_operator(url: str, name: str) -> Evaluation:
     context = Context(name, {side: tuple(p.name for p in pods if p.side is side) for side in Side})
     started = {pod.name: float(BEGAN) for pod in pods if pod.side is Side.CANARY}
     analysis = release.spec.analysis
-    span = AnalysisWindow.of(BEGAN - STEP, END, STEP)
+    span = AnalysisWindow.from_times(BEGAN - STEP, END, STEP)
     compiled = compile_metric(analysis.metrics[0], context)
     with (
         closing(Prometheus(PrometheusOptions(url))) as source,

@@ -42,7 +42,7 @@ from tests.analyze.series_factory import (
 )
 
 GROUPS = SeriesGroups((Matcher("v", MatchOp.EQUAL, "2"),), (Matcher("v", MatchOp.EQUAL, "1"),))
-SPAN = AnalysisWindow.of(START, START + 900, 15.0)
+SPAN = AnalysisWindow.from_times(START, START + 900, 15.0)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Past:
             return {query.key: Unavailable("no answer") for query in queries}
         return {query.key: self._within(query.key, start, end) for query in queries}
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         return now - 2.0
 
     def clock(self) -> float:

@@ -36,7 +36,7 @@ spec:
 
 def release(rate: float, fate: GroundTruth, *, alone: float | None = None, seconds: float = 3600.0):
     """One replayed release whose canary fails at `rate`, stable at 0.1 %."""
-    span = AnalysisWindow.of(START, START + seconds, 15.0, alone)
+    span = AnalysisWindow.from_times(START, START + seconds, 15.0, alone)
     end = 1e12 if alone is None else alone
     stable = [build_counters(f"stable/s-{n}", span.grid, 0.001, end=end) for n in range(3)]
     canary = build_counters("canary/c-0", span.grid, rate, start=START)

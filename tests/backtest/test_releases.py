@@ -152,7 +152,7 @@ def test_a_window_finds_its_versions():
     """The one that appeared in it, the one before, and when that one went."""
     found = [VersionLifetime(OLD, 0, 5000), VersionLifetime(NEW, 4900, END)]
     groups, gone = find_in_window(found, PODS, 4800, 9000) or (None, None)
-    assert groups == PODS.groups(NEW, OLD)
+    assert groups == PODS.select_series(NEW, OLD)
     assert gone == 5000
     assert find_in_window(found, PODS, 20_000, 30_000) is None
 

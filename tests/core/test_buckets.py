@@ -50,7 +50,7 @@ def test_milliseconds_are_said_in_the_units_of_people():
     """Istio's and Envoy's bounds are milliseconds."""
     slow = SlowThreshold(0.4, 0.001)
     assert bound(0.4, 0.001, auth_1="250 500 1000") == 500.0
-    assert (slow.said(500.0), slow.said(2500.0)) == ("500 ms", "2.5 s")
+    assert (slow.format_bound(500.0), slow.format_bound(2500.0)) == ("500 ms", "2.5 s")
 
 
 def test_a_bound_that_one_pod_lacks_is_not_used():
@@ -68,7 +68,7 @@ def test_a_canary_with_other_buckets_has_no_data():
 @pytest.mark.parametrize("above", [0.0015, 0.04, 0.5, 1.0, 7.0, 500.0, 25_000.0])
 def test_the_pattern_finds_every_bound_within_ten_times(above: float):
     """However it is written; never +Inf, and none that is a thousand times away."""
-    pattern = re.compile(SlowThreshold(above).pattern())
+    pattern = re.compile(SlowThreshold(above).bound_pattern())
     for factor in (0.11, 0.5, 1.0, 2.0, 9.9):
         value = above * factor
         texts = {f"{value:.12f}".rstrip("0"), f"{float(f'{value:.0e}'):e}"}

@@ -206,7 +206,7 @@ def time_to_pass(intervals: Iterable[Interval], policy: RatioPolicy) -> tuple[fl
     """When the next step may start, and when promotion may follow; infinite if never."""
     judge, step = Judge(policy), math.inf
     for interval in intervals:
-        judge.step(interval)
+        judge.add_interval(interval)
         excluded = judge.promotion.gross_damage_excluded(judge.baseline, policy)
         step = min(step, interval.end) if excluded else step
         if judge.passing_since is not None:
@@ -272,7 +272,7 @@ def test_four_early_errors_do_not_hold_a_canary_for_ever():
     policy, errors = RatioPolicy(), (5, 7, 9, 11)
     judge = Judge(policy)
     for one in itertools.islice(release_with(errors), 120 + 40):
-        judge.step(one)
+        judge.add_interval(one)
     assert judge.suspicious()
     assert judge.failed is None
     missing = assess_judge(judge, policy).final_missing

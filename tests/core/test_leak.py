@@ -497,7 +497,7 @@ def test_a_steady_leak_is_measured_as_in_the_example_of_the_window() -> None:
     for number in range(1, 121):
         in_use = 10.0 + number / 20
         reading = PoolReading("c", Side.CANARY, 5.0, in_use, maximum=20.0, held=50.0)
-        window = window.read(reading, 100.0, 30.0)
+        window = window.add_reading(reading, 100.0, 30.0)
     whole, old, new = (
         window.estimate_leak(*part).residual  # type: ignore[union-attr]
         for part in ((20,), (10, 10), (10,))
@@ -514,7 +514,7 @@ def test_a_share_of_connections_is_found_as_soon_as_the_example_says(
     """At 10 % of the requests; up to 12.2 % of the connections are tolerated."""
     bet, found = ShareBet(), None
     for minute in range(1, 241):
-        bet = bet.plus(60.0, (share, 1 - share), (60.0, 540.0), 60.0)
+        bet = bet.add_sample(60.0, (share, 1 - share), (60.0, 540.0), 60.0)
         if found is None and bet.evidence >= 100:
             found = minute
     assert found == minutes

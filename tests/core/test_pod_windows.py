@@ -33,7 +33,7 @@ def failed_at(scenario: Scenario, seed: int, policy: RatioPolicy = POLICY) -> fl
     """When the judge fails a simulated release; seconds after its first request."""
     judge = Judge(policy)
     for interval in simulate(scenario, 15, np.random.default_rng(seed)):
-        judge.step(interval)
+        judge.add_interval(interval)
         if judge.failed is not None:
             return judge.failed[0]
     return None
@@ -91,12 +91,12 @@ def test_hiccups_that_stable_has_not_shown_decide_nothing_while_little_is_known(
         for interval in simulate(scenario, 5, np.random.default_rng(seed)):
             hit = 150 <= interval.start < 170 or 400 <= interval.start < 420
             if not hit:
-                judge.step(interval)
+                judge.add_interval(interval)
                 continue
             first, second = interval.canary_pods
             first = first._replace(bad=float(round(first.total * 0.3)))
             bad = first.bad + second.bad
-            judge.step(interval._replace(canary_bad=bad, canary_pods=(first, second)))
+            judge.add_interval(interval._replace(canary_bad=bad, canary_pods=(first, second)))
         assert judge.failed is None
 
 
@@ -107,9 +107,9 @@ def guard_after(*windows: tuple[int, int, int]) -> PodWindows:
     """
     guard = PodWindows(PodWindowsState(30.0))
     for start in (0.0, 10.0, 20.0, 30.0, 40.0, 50.0):
-        guard.step(part(start, 0.0, 0), POLICY, judged=False)
+        guard.add_interval(part(start, 0.0, 0), POLICY, judged=False)
     for number, bad in enumerate(x for window in windows for x in window):
-        guard.step(part(60.0 + 10.0 * number, 25.0, bad), POLICY, judged=True)
+        guard.add_interval(part(60.0 + 10.0 * number, 25.0, bad), POLICY, judged=True)
     return guard
 
 
@@ -143,10 +143,10 @@ def test_time_without_requests_of_the_canary_does_not_lower_what_is_enough():
     guard = guard_after((6, 0, 0), (0, 6, 0), (6, 0, 0))
     assert guard.enough == 200.0
     for start in range(10_000, 13_600, 10):
-        guard.step(part(start, 0.0, 0), POLICY, judged=True)
+        guard.add_interval(part(start, 0.0, 0), POLICY, judged=True)
     assert guard.enough == 200.0
     for start in range(13_600, 13_640, 10):
-        guard.step(part(start, 10.0, 0), POLICY, judged=True)
+        guard.add_interval(part(start, 10.0, 0), POLICY, judged=True)
     assert guard.enough == 20.0
 
 
@@ -167,7 +167,7 @@ def test_releases_with_hiccups_once_taken_for_a_fault_are_not_rolled_back(
     rng = np.random.default_rng((1, LITTLE_HISTORY, every, which, number))
     judge = Judge(POLICY)
     for interval in simulate(scenario, every, rng):
-        judge.step(interval)
+        judge.add_interval(interval)
     assert judge.failed is None
 
 
@@ -224,7 +224,7 @@ def test_under_exchangeability_no_score_gains_on_average(bad):
         stable = float(sum(bad) - bad[mine])
         for second in (0.0, 10.0, 20.0):
             last = second == 20.0
-            guard.step(
+            guard.add_interval(
                 Interval(
                     second,
                     second + 10.0,

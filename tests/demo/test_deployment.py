@@ -81,7 +81,7 @@ def test_a_roll_never_has_fewer_ready_than_wanted(deployment: ProcessDeployment)
     deployment.build = NEW
     for _ in ticks(deployment, 1, 30):
         assert len(deployment.endpoints()) >= 3
-        assert len(deployment._staying()) <= 4
+        assert len(deployment._list_staying()) <= 4
     assert deployment.running == template_hash(NEW)
 
 

@@ -52,7 +52,7 @@ def stack(supervisor: Supervisor, room: Path) -> Stack:
     leaky = start_instance(supervisor, "auth-canary-0", dsn=postgres.dsn, build=leak)
     for instance in (*stable, leaky):
         instance.wait_ready()
-    split = TrafficSplit.of(0, [one.url for one in stable], [leaky.url])
+    split = TrafficSplit.from_urls(0, [one.url for one in stable], [leaky.url])
     return Stack(postgres.dsn, stable, leaky, start_traefik(supervisor, room / "traefik", split))
 
 
@@ -106,7 +106,7 @@ def test_a_weight_counts_as_applied_only_when_traefiks_api_shows_it(stack: Stack
     """What is only written, and then refused, is never shown."""
     stack.shift(0)
     before = stack.traefik.read_split()
-    wanted = TrafficSplit.of(50, ["http://127.0.0.1:1", "not a url://"], [])
+    wanted = TrafficSplit.from_urls(50, ["http://127.0.0.1:1", "not a url://"], [])
     draft = stack.traefik._routes.with_suffix(".broken")
     draft.write_text("http: [broken")
     draft.replace(stack.traefik._routes)
@@ -239,7 +239,7 @@ def test_a_version_that_crashes_is_noticed(
 
 def test_a_second_router_runs_beside_the_first(stack: Stack, supervisor: Supervisor, room: Path):
     """Own ports, own files."""
-    split = TrafficSplit.of(100, [], [stack.stable[0].url])
+    split = TrafficSplit.from_urls(100, [], [stack.stable[0].url])
     second = start_traefik(supervisor, room / "traefik-2", split)
     assert second.read_split() == split != stack.traefik.read_split()
     supervisor.forget(second.child)

@@ -37,9 +37,9 @@ from canary.loadtest.generator.request_file import read_csv, read_requests
 from canary.loadtest.generator.text_template import parse_template
 from canary.loadtest.thresholds import LoadFigures
 from canary.metrics import authentication
-from canary.metrics.exposition import metric_names, samples
+from canary.metrics.exposition import metric_names, parse_samples
 from canary.metrics.options import PrometheusFile
-from canary.metrics.own_queries import confine
+from canary.metrics.own_queries import confine_expression
 from canary.metrics.query_api import DecodedResponse, QueryError
 from canary.metrics.selectors import parse_selector
 from canary.render import incident
@@ -207,7 +207,7 @@ def _prometheus(text: str) -> None:
 
 
 PARSERS: dict[str, Callable[[str], object]] = {
-    "exposition": lambda text: samples(_encoded(text), "text/plain", {"a"}, whole=True),
+    "exposition": lambda text: parse_samples(_encoded(text), "text/plain", {"a"}, whole=True),
     "Prometheus JSON": _prometheus,
     "metric names": lambda text: metric_names(_encoded(text)),
     "selector": parse_selector,
@@ -231,13 +231,15 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "kubeconfig": _from_file(lambda path: list_contexts(str(path))),
     "Rollout": _convert_rollout,
     "Canary": _convert_canary,
-    "own query": lambda text: confine(text[: MIB // 8], "prod"),  # the API server takes 8 KiB
+    "own query": lambda text: confine_expression(
+        text[: MIB // 8], "prod"
+    ),  # the API server takes 8 KiB
     "user command": parse_request,
     "rejected template": lambda text: read_rejection(_annotated(REJECTED, text)),
     "saved weights": lambda text: _read_saved(_annotated(SAVED_WEIGHTS, text)),
     "autoscaler note": autoscaler._read_note,  # of an annotation
     "API server": lambda text: ApiResponse(500, {}, _encoded(text)).details,
-    "OAuth token": lambda text: authentication._token(_encoded(text), "server"),
+    "OAuth token": lambda text: authentication._parse_token(_encoded(text), "server"),
     "event": lambda text: incident._read_decision({"note": text}, 0.0),
     "CSV of releases": lambda text: parse_releases(text.splitlines(), "a.csv", lambda *_: 1.0),
     "regex": check_regex,

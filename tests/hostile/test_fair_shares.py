@@ -11,7 +11,7 @@ from canary.core.series import FoundSeries, NoData, Selector, SeriesQuery
 from canary.fair_executor import FairExecutor
 from canary.kube.timing import SystemTiming
 from canary.kube.workloads.webhooks import Webhooks
-from canary.metrics.exposition import PageError, PageLimits, samples
+from canary.metrics.exposition import PageError, PageLimits, parse_samples
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 from canary.notify.delivery_queue import DeliveryQueue, DeliveryResult, DeliveryTask
 from tests.http_server import HttpServer, Reply
@@ -122,7 +122,7 @@ PAGES = [
 def test_a_page_beyond_its_limits_is_a_failure_that_says_so(page: str, words: str):
     """Half of it would look like a service that forgot half of its counters."""
     with pytest.raises(PageError, match=words):
-        samples(page.encode(), "text/plain", {"a"}, limits=LIMITS)
+        parse_samples(page.encode(), "text/plain", {"a"}, limits=LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_an_object_of_another_namespace_is_nobodys_of_here():
     cache.replace(
         [one for place in ("prod", "evil") for one in cluster.list(REPLICA_SETS, place, {})], "1"
     )
-    found = CachedObjects(cluster, (cache,)).owned(REPLICA_SETS, "prod", "u1")
+    found = CachedObjects(cluster, (cache,)).list_owned(REPLICA_SETS, "prod", "u1")
     assert [one["metadata"]["name"] for one in found] == ["set-prod"]
 
 

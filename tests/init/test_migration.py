@@ -27,7 +27,7 @@ def convert(objects: list[Any], **changed: Any) -> Conversion:
 
 def release_of(conversion: Conversion) -> Any:
     """The release as a user would load it."""
-    assert conversion.problems() == []
+    assert conversion.find_problems() == []
     return load_release(conversion.render(), "the conversion").spec
 
 

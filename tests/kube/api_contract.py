@@ -244,8 +244,8 @@ class ApiContract:
         """A kind that the cluster does not know is not mistaken for an object that is absent."""
         if isinstance(cluster, FakeCluster):
             cluster.unserved.add(NOT_SERVED)
-        assert cluster.served(DEPLOYMENTS)
-        assert not cluster.served(NOT_SERVED)
+        assert cluster.serves_kind(DEPLOYMENTS)
+        assert not cluster.serves_kind(NOT_SERVED)
         with pytest.raises(NotFoundError, match="does not serve Nothing"):
             cluster.get(NOT_SERVED, namespace, "x")
         with pytest.raises(PermanentError, match="does not serve Nothing"):

@@ -147,7 +147,7 @@ class FakeCluster:
         with self._asked("get", PODS, namespace, pod):
             return "\n".join(self.logs.get((namespace, pod), "").splitlines()[-lines:])
 
-    def served(self, kind: Kind) -> bool:
+    def serves_kind(self, kind: Kind) -> bool:
         return kind not in self.unserved
 
     def version(self) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from canary.kube.releases import KubeReleases
 from canary.kube.workloads import KubeWorkloads, PauseMode, Webhooks
 from canary.kube.workloads.names import controlled_by
 from canary.kube.workloads.template import same_template, template_hash
-from canary.kube.workloads.webhooks import poster
+from canary.kube.workloads.webhooks import build_poster
 from tests.kube.fake_cluster import FakeCluster
 
 NAMESPACE = "prod"
@@ -87,7 +87,7 @@ class ReleaseOnFakeCluster:
     def __init__(self, mode: PauseMode = PauseMode.AT_REST) -> None:
         self.cluster = FakeCluster()
         self.mode = mode
-        self.webhooks = Webhooks(poster(EVERYWHERE))
+        self.webhooks = Webhooks(build_poster(EVERYWHERE))
         self.warned: list[str] = []
         for kind, text in ((RELEASES, RELEASE), (SERVICES, SERVICE), (DEPLOYMENTS, DEPLOYMENT)):
             self.cluster.create(kind, NAMESPACE, build_deployment(text))

@@ -167,9 +167,9 @@ def test_list(cache: Cache) -> None:
     assert names(cache.list()) == {"a", "b", "c"}
     assert names(cache.list(NS)) == {"a", "b"}
     assert names(cache.list(NS, {"app": "auth", "role": "canary"})) == {"b"}
-    assert names(cache.indexed("replica set")) == {"b", "c"}
+    assert names(cache.list_indexed("replica set")) == {"b", "c"}
     cache.apply_update(pod("b", 13))
-    assert names(cache.indexed("replica set")) == {"c"}
+    assert names(cache.list_indexed("replica set")) == {"c"}
 
 
 def test_trimmed() -> None:

@@ -447,7 +447,7 @@ def test_fence(start: Start) -> None:
     """Without the lease nothing is written, not even by a retry; reading goes on."""
     left = [5.0, 0.0]
     client, server = start(BUSY, send_answer(200, ITEM))
-    fenced = client.fenced(lambda: left.pop(0) if len(left) > 1 else left[0])
+    fenced = client.with_fence(lambda: left.pop(0) if len(left) > 1 else left[0])
     for _ in range(2):
         with pytest.raises(
             NotLeaderError, match="cannot patch pods a in namespace prod: this replica"
@@ -461,7 +461,9 @@ def test_fence(start: Start) -> None:
 def test_fence_shortens_waiting(start: Start) -> None:
     """No write waits for its answer beyond the lease."""
     client, _ = start(HANG)
-    patient = client.tuned(RetryPolicy(RequestTimeouts(1, 30), attempts=1)).fenced(lambda: 0.1)
+    patient = client.with_policy(RetryPolicy(RequestTimeouts(1, 30), attempts=1)).with_fence(
+        lambda: 0.1
+    )
     with pytest.raises(ResponseLostError, match=r"read timeout=0\.1"):
         careful(patient)
 
@@ -554,7 +556,7 @@ def test_watch_breaks(start: Start, act: Misbehavior | Reply, error: type[Canary
 def test_interrupted_watch(start: Start) -> None:
     """A watch that waits can be ended from outside, without an error."""
     client, _ = start(send_events(encode_event("ADDED", 6), then="hang"))
-    watch = client.tuned(RetryPolicy(quiet=10)).watch(PODS, "prod", {}, "5", 300)
+    watch = client.with_policy(RetryPolicy(quiet=10)).watch(PODS, "prod", {}, "5", 300)
     found = []
     for one in watch:
         found.append(one)

@@ -47,7 +47,7 @@ class Replica:
         self.story.append(f"stopped at {self.timing.time:g}")
 
     def step(self) -> None:
-        self.next = self.timing.time + max(0.01, self.elector.step())
+        self.next = self.timing.time + max(0.01, self.elector.acquire_or_renew())
 
     def now(self) -> float:
         return 1_000_000 + self.timing.time + self.skew

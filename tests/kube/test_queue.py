@@ -137,10 +137,10 @@ def test_close(queue: WorkQueue[str], timing: ManualTiming) -> None:
     queue.close()
     queue.add("c")
     assert queue.get() is None
-    assert not queue.drained(3.0)
+    assert not queue.wait_until_drained(3.0)
     assert timing.now() == 3.0
     queue.done("a")
-    assert queue.drained(3.0)
+    assert queue.wait_until_drained(3.0)
 
 
 def test_observer(timing: ManualTiming) -> None:

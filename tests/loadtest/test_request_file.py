@@ -34,11 +34,11 @@ def test_requests_are_filled_in(tmp_path):
     """Values are percent-encoded in paths and escaped in JSON; elsewhere they go as they are."""
     mix = read_requests(written(tmp_path, WHOLE, 'user\n"a/b ""c"""\n'))
     login, check = mix.requests
-    sent = login.written(mix.rows.row(0, 7))
+    sent = login.fill_in(mix.rows.row(0, 7))
     assert sent.path == "/login/a%2Fb%20%22c%22?n=7"
     assert sent.headers == ['X-User: a/b "c"', "Content-Type: application/json"]
     assert json.loads(sent.body or b"") == {"user": 'a/b "c"', "deep": [{"a": 1}]}
-    assert check.written(mix.rows.row(0, 8)).body == b'hi a/b "c"'
+    assert check.fill_in(mix.rows.row(0, 8)).body == b'hi a/b "c"'
     assert check.name == "PUT /check"
     assert [login.ok(status) for status in (200, 401, 500)] == [True, True, False]
     assert [check.ok(status) for status in (204, 302, 401)] == [True, True, False]

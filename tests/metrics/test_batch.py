@@ -21,13 +21,13 @@ from canary.core.series import (
     Unavailable,
 )
 from canary.metrics.batch import QueryBatcher
-from canary.metrics.history import History, finite, summed
+from canary.metrics.history import History, select_finite, sum_histories
 from canary.metrics.late import SHORTEST
 from canary.metrics.nonblocking import NonBlockingSource
 from canary.metrics.presets import pool_preset, ratio_preset
-from canary.metrics.promql import promql
+from canary.metrics.promql import format_promql
 from canary.metrics.queries import Context, compile_pool, compile_ratio
-from canary.metrics.query_template import merge, template_of
+from canary.metrics.query_template import merge_parts, template_of
 
 STEP = 10.0
 PODS = {"a": ("a-1", "a-2"), "b": ("b-1",), "c": ("c-1",)}
@@ -62,11 +62,11 @@ class Source:
     ) -> Mapping[str, MetricAnswer]:
         self.begun.set()
         assert self.go_on.wait(20)
-        self.asked += [promql(query) for query in queries]
+        self.asked += [format_promql(query) for query in queries]
         self.ranges.append((start, end))
         return {query.key: self._answer(query, Grid(start, end, step)) for query in queries}
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         return now // 1 - 2
 
     def _answer(self, query: SeriesQuery, grid: Grid) -> MetricAnswer:
@@ -80,11 +80,11 @@ class Source:
                 for metric, one in self.series
                 if metric == selector.metric and selector_matches(selector, one.labels)
             ]
-            return summed(chosen, query.by, grid)
+            return sum_histories(chosen, query.by, grid)
 
         if query.raw:
             chosen = [
-                Series(one.labels, one.between(grid.start, grid.end))
+                Series(one.labels, one.samples_between(grid.start, grid.end))
                 for metric, one in self.series
                 if metric == query.selector.metric and selector_matches(query.selector, one.labels)
             ]
@@ -93,7 +93,7 @@ class Source:
             return FoundSeries(tuple(chosen)) if chosen else NoData("nothing")
         found = groups(query.selector)
         series = tuple(
-            Series({k: v for k, v in zip(query.by, key, strict=True) if v}, finite(values))
+            Series({k: v for k, v in zip(query.by, key, strict=True) if v}, select_finite(values))
             for key, values in sorted(found.items())
         )
         return FoundSeries(series) if series else NoData("nothing")
@@ -316,7 +316,7 @@ def test_names_cannot_inject() -> None:
     found = template_of(SeriesQuery("k", Selector("m"), ("pod",), raw=True, member=MEMBER))
     assert found is not None
     template, part = found
-    assert r'namespace=~"x\\|\"y"' in promql(merge(template, [part]))
+    assert r'namespace=~"x\\|\"y"' in format_promql(merge_parts(template, [part]))
 
 
 def test_pass_does_not_wait() -> None:
@@ -327,17 +327,17 @@ def test_pass_does_not_wait() -> None:
     source.go_on.clear()
     question = ratio("a")[:1], 200.0, 510.0, STEP
     assert nonblocking.read(*question) == PendingAnswer()
-    assert nonblocking.settled(1000.0) == 0.0
+    assert nonblocking.final_until(1000.0) == 0.0
     source.go_on.set()
     assert ready.wait(20)
-    assert nonblocking.settled(1000.0) == 510.0
+    assert nonblocking.final_until(1000.0) == 510.0
     asked = len(source.asked)
     answers = nonblocking.read(*question)
     assert not isinstance(answers, PendingAnswer)
     assert isinstance(answers["errors.total"], FoundSeries)
     assert len(source.asked) == asked
-    assert nonblocking.settled(1000.2) == 999.0
-    assert nonblocking.due(515.5) == pytest.approx(519 + SHORTEST - 515.5)
+    assert nonblocking.final_until(1000.2) == 999.0
+    assert nonblocking.seconds_until_due(515.5) == pytest.approx(519 + SHORTEST - 515.5)
 
 
 def test_a_clock_that_is_moved_back_does_not_end_the_queries() -> None:
@@ -347,10 +347,10 @@ def test_a_clock_that_is_moved_back_does_not_end_the_queries() -> None:
         answers = nonblocking.read(ratio("a")[:1], now - 310.0, now, STEP)
         assert not isinstance(answers, PendingAnswer)
         nonblocking.judged(now)
-    assert nonblocking.settled(520.0) == 519.0
-    assert nonblocking.due(520.0) is None
+    assert nonblocking.final_until(520.0) == 519.0
+    assert nonblocking.seconds_until_due(520.0) is None
     answers = nonblocking.read(ratio("a")[:1], 210.0, 519.0, STEP)
     assert not isinstance(answers, PendingAnswer)
-    due = nonblocking.due(520.0)
+    due = nonblocking.seconds_until_due(520.0)
     assert due is not None
     assert due < 2 * STEP

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from canary.metrics.exposition import PageError, PageLimits, samples
+from canary.metrics.exposition import PageError, PageLimits, parse_samples
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -20,7 +20,7 @@ WANTED = {"pool_active", "pool_max"}
 
 def found(page: str, kind: str = TEXT, *, whole: bool = False) -> dict[str, float]:
     """Name → value of the wanted samples."""
-    taken = samples(page.encode(), kind, WANTED, whole=whole)
+    taken = parse_samples(page.encode(), kind, WANTED, whole=whole)
     return {one.name: one.value for one in taken}
 
 
@@ -136,9 +136,9 @@ def test_what_the_client_library_writes_is_read_back(labels: dict[str, str], val
     (gauge.labels(**labels) if labels else gauge).set(value)
     Counter("hits", "A counter.", registry=registry).inc()
     for kind, page in ((TEXT, generate_latest(registry)), (OPEN, generate_openmetrics(registry))):
-        (one, hits) = sorted(samples(page, kind, {"level", "hits_total"}), key=lambda s: s.name)[
-            ::-1
-        ]
+        (one, hits) = sorted(
+            parse_samples(page, kind, {"level", "hits_total"}), key=lambda s: s.name
+        )[::-1]
         assert dict(one.labels) == labels
         assert one.value == value or (math.isnan(one.value) and math.isnan(value))
         assert hits.value == 1.0

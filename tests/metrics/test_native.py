@@ -170,7 +170,7 @@ def test_a_histogram_that_only_others_have_as_a_classic_one_is_said_as_well() ->
             labels = {"namespace": "classic", "pod": "a"}
             return {query.key: FoundSeries((Series(labels, ((100.0, 1.0),)),))}
 
-        def settled(self, now: float) -> float:
+        def final_until(self, now: float) -> float:
             return now
 
     def query(space: str) -> SeriesQuery:

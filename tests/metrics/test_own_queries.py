@@ -15,8 +15,8 @@ from canary.core.snapshot import ReleaseResource
 from canary.errors import UsageError
 from canary.interfaces import Key
 from canary.metrics.batch import QueryBatcher
-from canary.metrics.own_queries import OwnQueries, confine, permitted
-from canary.metrics.promql import promql
+from canary.metrics.own_queries import OwnQueries, confine_expression, permit_query
+from canary.metrics.promql import format_promql
 from canary.metrics.queries import Context, compile_metric
 from canary.metrics.query_template import template_of
 from canary.operator.world_factory import PresetCheckingStore
@@ -126,7 +126,7 @@ def test_the_namespace_is_in_every_selector(
     beside_others: BackfilledSeries, alone: BackfilledSeries, text: str, right: str
 ) -> None:
     """And the answer is as if there were nothing else."""
-    assert confine(text, "prod") == right
+    assert confine_expression(text, "prod") == right
     assert answer(beside_others, right) == answer(alone, right)
 
 
@@ -140,12 +140,12 @@ def test_what_is_confined_means_the_same_as_before(alone: BackfilledSeries) -> N
 def test_what_is_not_certain_is_refused_with_a_sentence(text: str) -> None:
     """Also what Prometheus would refuse itself: another server may not."""
     with pytest.raises(UsageError, match=r"cannot be confined to its namespace .* not supported"):
-        confine(text, "prod")
+        confine_expression(text, "prod")
 
 
 def test_a_namespace_cannot_inject() -> None:
     """It is quoted as every value is."""
-    assert confine("a", 'x"} or b{') == 'a{namespace="x\\"} or b{"}'
+    assert confine_expression("a", 'x"} or b{') == 'a{namespace="x\\"} or b{"}'
 
 
 WORDS = st.sampled_from(
@@ -216,7 +216,7 @@ def test_no_series_of_others_has_a_part_in_the_answer(
 ) -> None:
     """Random tokens: refused by us, refused by Prometheus, or answered as if we were alone."""
     try:
-        text = confine(glue.join(words), "prod")
+        text = confine_expression(glue.join(words), "prod")
     except UsageError:
         return
     assert answer(beside_others, text) == answer(alone, text)
@@ -226,8 +226,8 @@ def test_switched_off_nothing_is_asked() -> None:
     """With what to use instead."""
     own = SeriesQuery("q", Selector("own"), (), promql="up", asker="prod")
     with pytest.raises(UsageError, match=r"--own-queries=off\): use ratio"):
-        permitted(OwnQueries.OFF, own)
-    assert permitted(OwnQueries.ON, own) == own
+        permit_query(OwnQueries.OFF, own)
+    assert permit_query(OwnQueries.ON, own) == own
 
 
 @pytest.mark.parametrize("policy", [OwnQueries.OFF, OwnQueries.ENFORCED])
@@ -236,7 +236,7 @@ def test_selectors_of_users_own_are_confined_as_well(policy: OwnQueries) -> None
     own = SeriesQuery(
         "q", Selector("hits"), ("pod",), raw=True, member=Member("pod", "a"), asker="prod"
     )
-    asked = permitted(policy, own)
+    asked = permit_query(policy, own)
     assert asked.member == Member("pod", "a", "namespace", "prod")
     assert template_of(asked) is not None
 
@@ -247,10 +247,10 @@ def test_the_operator_sends_only_what_is_confined() -> None:
 
     class Source:
         def read(self, queries: Sequence[SeriesQuery], *_: float) -> dict[str, MetricAnswer]:
-            sent.extend(map(promql, queries))
+            sent.extend(map(format_promql, queries))
             return {query.key: NoData("nothing") for query in queries}
 
-        def settled(self, now: float) -> float:
+        def final_until(self, now: float) -> float:
             return now
 
     context = Context("prod", {Side.CANARY: ("a-1",)})

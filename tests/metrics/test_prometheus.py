@@ -24,7 +24,7 @@ from canary.core.series import (
 )
 from canary.metrics.circuit_breaker import CircuitBreaker
 from canary.metrics.prometheus import MAX_POINTS, Prometheus, PrometheusOptions
-from canary.metrics.promql import literal, one_of, promql
+from canary.metrics.promql import escape_regex, format_promql, one_of
 from canary.metrics.query_api import DecodedResponse
 from tests.http_server import HttpServer, Reply
 
@@ -453,18 +453,18 @@ def test_a_half_open_breaker_lets_one_caller_through():
     """The others wait for the outcome of the probe."""
     time = [0.0]
     breaker = CircuitBreaker(1, 10, lambda: time[0])
-    breaker.failed()
-    assert not breaker.admits()
+    breaker.record_failure()
+    assert not breaker.allows_query()
     time[0] = 10.0
-    assert [breaker.admits(), breaker.admits()] == [True, False]
-    breaker.succeeded()
-    assert breaker.admits()
+    assert [breaker.allows_query(), breaker.allows_query()] == [True, False]
+    breaker.record_success()
+    assert breaker.allows_query()
 
 
 def test_values_settle_after_the_lag():
     """Whole seconds, so that the grid does not wander."""
     source = Prometheus(PrometheusOptions("http://localhost:1", lag=2))
-    assert source.settled(100.9) == 98.0
+    assert source.final_until(100.9) == 98.0
     source.close()
 
 
@@ -499,7 +499,7 @@ def test_values_settle_after_the_lag():
 )
 def test_query_text(query, text):
     """The exact text."""
-    assert promql(query) == text
+    assert format_promql(query) == text
 
 
 @pytest.mark.parametrize(
@@ -533,4 +533,4 @@ def test_a_regular_expression_of_names_matches_just_these(names, other):
     pattern = one_of(tuple(names))
     assert all(re.fullmatch(pattern, name) for name in names)
     assert (re.fullmatch(pattern, other) is not None) == (other in names)
-    assert re.fullmatch(literal(other), other)
+    assert re.fullmatch(escape_regex(other), other)

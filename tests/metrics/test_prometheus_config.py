@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from canary.errors import UsageError
 from canary.http.proxies import environment_proxy, needs_proxy
-from canary.metrics.aws_signature import AwsKeys, SigningScope, sign
+from canary.metrics.aws_signature import AwsKeys, SigningScope, sign_request
 from canary.metrics.options import COMMAND, PrometheusSources, options_of
 from canary.metrics.query_api import PrometheusClient, QueryError
 from tests.http_server import HttpServer, ReceivedRequest, Reply
@@ -286,7 +286,7 @@ MOMENT = 1440938160.0
 def test_aws_signature_version_4(method: str, kind: str, body: bytes, signature: str):
     """Vectors of AWS' own test suite (aws-sig-v4-test-suite)."""
     scope = SigningScope("us-east-1", "service")
-    added = sign(method, "https://example.amazonaws.com/", kind, body, KEYS, scope, MOMENT)
+    added = sign_request(method, "https://example.amazonaws.com/", kind, body, KEYS, scope, MOMENT)
     assert added["X-Amz-Date"] == "20150830T123600Z"
     assert added["Authorization"].endswith(f"Signature={signature}")
 

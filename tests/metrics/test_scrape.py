@@ -16,7 +16,7 @@ from canary.core.series import (
     SeriesQuery,
     Unavailable,
 )
-from canary.metrics.exposition import PageError, samples
+from canary.metrics.exposition import PageError, parse_samples
 from canary.metrics.history import LOOKBACK
 from canary.metrics.scrape import Scrape, ScrapeOptions, ScrapeTarget
 from canary.metrics.store import Store
@@ -220,25 +220,25 @@ def test_a_wrong_regular_expression_does_not_stop_the_polling(server, scrape):
 def test_values_settle_with_the_poll(server, scrape):
     """Not before: a poll under way may still add to its second."""
     server.answer = lambda _: Reply(PAGE)
-    assert scrape.settled(5) == 0
+    assert scrape.final_until(5) == 0
     scrape.poll(5.7)
-    assert scrape.settled(9) == 5
+    assert scrape.final_until(9) == 5
 
 
 def test_memory_is_bounded_by_what_is_asked_and_how_far_back():
     """Old samples go, series nobody asks for never come, unused queries are forgotten."""
     store = Store(LOOKBACK)
     target = ScrapeTarget("http://pod/metrics", {})
-    store.want([QUERY.selector], 0)
+    store.request_series([QUERY.selector], 0)
     for t in range(3 * int(LOOKBACK)):
         if t < 2 * LOOKBACK:
-            store.want([QUERY.selector], t)
-        store.ingest(target, samples(PAGE, "text/plain", {"hits", "other"}), t)
-        store.tidy([target], t)
+            store.request_series([QUERY.selector], t)
+        store.add_scrape(target, parse_samples(PAGE, "text/plain", {"hits", "other"}), t)
+        store.drop_old_samples([target], t)
     (history,) = store.select(QUERY.selector)
     assert len(history) <= 2 * LOOKBACK
     assert store.select(Selector("other")) == []
-    store.tidy([target], 4 * LOOKBACK)
+    store.drop_old_samples([target], 4 * LOOKBACK)
     assert store.metrics == frozenset()
 
 
@@ -253,7 +253,9 @@ def test_memory_is_bounded_by_what_is_asked_and_how_far_back():
 )
 def test_names_stay_as_they_stand_on_the_page(page, kind):
     """The parser would rename counters."""
-    assert [(s.name, s.value) for s in samples(page, kind, {"hits_total"})] == [("hits_total", 3)]
+    assert [(s.name, s.value) for s in parse_samples(page, kind, {"hits_total"})] == [
+        ("hits_total", 3)
+    ]
 
 
 @given(
@@ -265,4 +267,4 @@ def test_names_stay_as_they_stand_on_the_page(page, kind):
 def test_no_page_can_do_worse_than_fail(body, kind):
     """Whatever stands there, it is samples or a PageError."""
     with contextlib.suppress(PageError):
-        assert all(s.name == "hits" for s in samples(body, kind, {"hits"}))
+        assert all(s.name == "hits" for s in parse_samples(body, kind, {"hits"}))

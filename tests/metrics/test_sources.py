@@ -56,7 +56,7 @@ def replay(lab):
             marks.append(float(int(real.now()) + 1))
             wait_until(lambda: real.now() > marks[-1] + 0.05, "the next second")
             scrape.poll(real.now())
-        wait_until(lambda: prometheus.settled(real.now()) >= marks[-1], "settling")
+        wait_until(lambda: prometheus.final_until(real.now()) >= marks[-1], "settling")
         yield Replay({"prometheus": prometheus, "scrape": scrape}, marks)
 
 

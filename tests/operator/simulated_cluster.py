@@ -250,7 +250,7 @@ class SimulatedCluster:
             self.asked += [query.selector.metric for query in queries]
             return {query.key: self._answer(query, start, end) for query in queries}
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         return float(floor(now - 1))
 
     # inside
@@ -408,8 +408,8 @@ class UnclosedSource:
     ) -> Mapping[str, MetricAnswer]:
         return self.source.read(queries, start, end, step)
 
-    def settled(self, now: float) -> float:
-        return self.source.settled(now)
+    def final_until(self, now: float) -> float:
+        return self.source.final_until(now)
 
     def close(self) -> None:
         """The test ends what it has begun."""

@@ -127,7 +127,7 @@ def test_a_name_that_is_not_known_is_refused_at_rest_and_is_no_data_in_flight(
     query = SeriesQuery("q", Selector("x", (Matcher("pod", MatchOp.EQUAL, "a"),)), ("pod",))
     selected = SelectedSource(sources.batch, lambda: None, Scrapers(lambda *_: None))  # type: ignore[arg-type, return-value]
     selected.select(release("team-b"))
-    assert selected.settled(100.5) == 100.0
+    assert selected.final_until(100.5) == 100.0
     answer = selected.read([query], 0, 60, 10)["q"]  # type: ignore[index]
     assert isinstance(answer, NoData)
     assert words in answer.why

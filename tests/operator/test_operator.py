@@ -34,8 +34,8 @@ class Hanging:
         self.go_on.wait(60)
         return self.town.read(queries, start, end, step)
 
-    def settled(self, now: float) -> float:
-        return self.town.settled(now)
+    def final_until(self, now: float) -> float:
+        return self.town.final_until(now)
 
 
 WRITES = {"patch", "update", "create", "delete"}

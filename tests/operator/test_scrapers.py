@@ -109,7 +109,7 @@ def test_scraped_while_in_flight(server: HttpServer) -> None:
     assert scrapers.get(KEY) is source
     source.read([query], 0.0, 1.0, 1.0)
     assert polled.acquire(timeout=20)
-    end = source.settled(SystemClock().now() + 10)
+    end = source.final_until(SystemClock().now() + 10)
     assert end % 1 == 0
     found = source.read([query], end, end, 1.0)["q"]
     assert isinstance(found, FoundSeries)
@@ -144,7 +144,7 @@ def test_a_release_is_scraped_from_the_end_of_the_pass_in_which_it_began() -> No
     with closing(Scrapers(start)) as scrapers, closing(QueryBatcher(EmptySource())) as batcher:
         source = SelectedSource(lambda _: batcher, lambda: None, scrapers)
         source.select(WISH)
-        assert source.settled(1000.0) == 0.0
+        assert source.final_until(1000.0) == 0.0
         assert not started
         source.follow(Status(intent=Intent.ADVANCE), None)
         assert started == [(Key("prod", "auth"), "auth", 7.0)]

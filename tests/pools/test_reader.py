@@ -37,7 +37,7 @@ class Table:
         times = [t for t in Grid(start, end, step).times() if NOW - t <= self._age]
         return {query.key: self._answer(query, times) for query in queries}
 
-    def settled(self, now: float) -> float:
+    def final_until(self, now: float) -> float:
         """As in MetricSource."""
         return now
 

@@ -124,5 +124,5 @@ def test_elsewhere_nothing_is_nothing(envoy: Envoy) -> None:
 )
 def test_a_trace(share: WeightSplit, traced: WeightSplit) -> None:
     """One in a million, or nothing where that cannot be written; the shares are the same."""
-    assert share.traced(1_000_000) == traced
+    assert share.with_trace(1_000_000) == traced
     assert traced.percent == share.percent

@@ -98,4 +98,4 @@ def test_without_a_target() -> None:
     cluster, router, asked = stage(None)
     cluster.delete(DEPLOYMENTS, "prod", "auth", "Background")
     assert router.read(asked) is None
-    assert router.problem(asked) == "Deployment auth does not exist in namespace prod."
+    assert router.find_problem(asked) == "Deployment auth does not exist in namespace prod."

@@ -302,7 +302,7 @@ def test_routes_that_cannot_be_weighted(
     """They are None for the pass, and one sentence for people; weight 0 is done, more refused."""
     stage = RouteOnFakeCluster(**traffic)
     stage.edit("add", path, value)
-    assert stage.router.problem(stage.resource) == sentence
+    assert stage.router.find_problem(stage.resource) == sentence
     if sentence is None:
         return
     assert stage.router.read(stage.resource) is None
@@ -322,7 +322,7 @@ def test_a_kind_that_the_cluster_does_not_serve(name: str) -> None:
     assert stage.router.read(stage.resource) is None
     stage.restore()
     stage.set_weight(0)
-    assert "does not serve" in (stage.router.problem(stage.resource) or "")
+    assert "does not serve" in (stage.router.find_problem(stage.resource) or "")
 
 
 def test_a_route_that_is_not_there() -> None:

@@ -134,10 +134,10 @@ def test_a_release_that_stays_at_one_weight_is_seen_sooner_at_a_higher_one():
 @pytest.mark.parametrize("scenario", [BAD, BAD.good], ids=["bad", "good"])
 def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
     """Fed with counts, or through a source's series: the same evidence and verdicts."""
-    span = AnalysisWindow.of(1_500_000.0, 1_500_900.0, 15.0)
+    span = AnalysisWindow.from_times(1_500_000.0, 1_500_900.0, 15.0)
     shape = build_analysis()
     service = SimulatedService(scenario, Random(2))  # noqa: S311 - as above
-    engines = SimulatedJudge.of(shape, "errors", {})
+    engines = SimulatedJudge.create(shape, "errors", {})
     sums = [0, 0, 0, 0]
     points: list[list[tuple[float, float]]] = [[], [], [], []]
     for end in span.grid.times():
@@ -146,7 +146,7 @@ def test_the_engines_say_what_the_judge_says_of_the_same_counters(scenario):
         each = (counts.canary, counts.canary_bad, counts.stable, counts.stable_bad)
         sums = [before + more for before, more in zip(sums, each, strict=True)]
         if end > span.since:
-            engines.take(end - 15.0, end, counts, service, 1)
+            engines.add_interval(end - 15.0, end, counts, service, 1)
         for row, number in zip(points, sums, strict=True):
             row.append((end, float(number)))
     raw = {}

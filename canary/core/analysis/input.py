@@ -49,7 +49,7 @@ class AnalysisInput:
         """Seconds without any request to the canary after which there is no data."""
         return max(60.0, 6 * self.analysis.interval)
 
-    def cold(self, pod: str, at: float) -> bool:
+    def is_warming_up(self, pod: str, at: float) -> bool:
         """Return whether a pod that started later is still warming up at `at`."""
         since = self.ready_since.get(pod, self.judged_from)
         if since is None:

@@ -156,7 +156,7 @@ def _without_earlier_canaries(tick: Tick, given: AnalysisInput) -> Tick:
 def _build_warm_interval(tick: Tick, given: AnalysisInput) -> Interval:
     if not given.ready_since:  # Pods without a known start time are never in their warm-up.
         return build_interval(tick)
-    warm = (one for one in tick.increments if not given.cold(one.name, tick.end))
+    warm = (one for one in tick.increments if not given.is_warming_up(one.name, tick.end))
     return build_interval(replace(tick, increments=tuple(warm)))
 
 

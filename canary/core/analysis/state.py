@@ -61,7 +61,7 @@ def store_evidence(state: EvidenceState) -> EvidenceParts | None:
     """Convert the state of the engine to its stored form; None if nothing was folded."""
     if not state.values:
         return None
-    parts = EvidenceParts.of(state.values, state.names)
+    parts = EvidenceParts.from_numbers(state.values, state.names)
     if parts.open is not None:
         pods = tuple(NamedCounts(name=pod, total=n, bad=x) for pod, n, x in state.open_pods)
         routes = tuple(

@@ -23,7 +23,7 @@ def limit_state_size(
 
     A metric without its state is NoData, unless it failed: a failure is kept.
     """
-    sizes = {index: _measure(one) for index, one in enumerate(found)}
+    sizes = {index: _count_state_bytes(one) for index, one in enumerate(found)}
     limited = list(found)
     for index in sorted(sizes, key=lambda index: -sizes[index]):
         if sum(sizes.values()) <= most:
@@ -32,7 +32,7 @@ def limit_state_size(
     return limited
 
 
-def _measure(result: MetricResult) -> int:
+def _count_state_bytes(result: MetricResult) -> int:
     return 0 if result.state is None else len(result.state.model_dump_json(exclude_none=True))
 
 

@@ -136,7 +136,7 @@ class Baseline:
         self._blocks.add(total, bad)
         self._add_to_window(end, total, bad)
         if len(self._times) > _TRIM:
-            self._trim(end)
+            self._drop_old_blocks(end)
 
     def _add_to_window(self, end: float, total: float, bad: float) -> None:
         if self._open is None:
@@ -151,7 +151,7 @@ class Baseline:
         self._windows.add(total, bad)
         self._open = (end, 0.0, 0.0)
 
-    def _trim(self, now: float) -> None:
+    def _drop_old_blocks(self, now: float) -> None:
         first = bisect_right(self._times, now - RECENT)
         del self._times[:first], self._cum_total[:first], self._cum_bad[:first]
 
@@ -247,7 +247,7 @@ class Baseline:
 
     def dump(self) -> list[float]:
         """Return the state as numbers, without that of the windows."""
-        self._trim(self._times[-1] if self._times else 0.0)
+        self._drop_old_blocks(self._times[-1] if self._times else 0.0)
         return [
             *self._blocks.dump(),
             float(len(self._times)),

@@ -83,9 +83,9 @@ class Judge:
         kept = None if state is None else state.windows
         self.windows = PodWindows(kept or PodWindowsState(policy.tolerated_incident))
         if state is not None and state.values:
-            self._load(state)
+            self._restore_state(state)
 
-    def step(self, interval: Interval) -> None:
+    def add_interval(self, interval: Interval) -> None:
         """Add the increments of one sampling interval; intervals are in order of time."""
         # Two counters are never read at exactly the same time, so `bad` may exceed the total.
         if interval.canary_bad > interval.canary_total or interval.stable_bad > (
@@ -103,20 +103,20 @@ class Judge:
             self.totals = (a + canary, b + bad, c + stable, d + stable_bad)
             # Without stable an outage of this version looks like one of its dependencies.
             together = canary > 0.0 and not self._policy.alone
-            if together and self.outage.step(interval, self.baseline, self._policy):
-                self._fail(end, FailReason.CANARY_OUTAGE)
+            if together and self.outage.add_interval(interval, self.baseline, self._policy):
+                self._record_failure(end, FailReason.CANARY_OUTAGE)
         block = interval if self._open is None else _join_intervals(self._open, interval)
-        if self._closes(block, interval):
+        if self._closes_block(block, interval):
             self._open = None
-            self._block(block)
+            self._evaluate_block(block)
         else:
             self._open = block
         # The guard takes intervals instead of blocks, because its windows end with scrapes.
         judged = canary > 0.0 and self._warmed_up(interval)
-        if self.windows.step(interval, self._policy, judged=judged):
-            self._decide(end)
+        if self.windows.add_interval(interval, self._policy, judged=judged):
+            self._decide_failure(end)
 
-    def _closes(self, block: Interval, last: Interval) -> bool:
+    def _closes_block(self, block: Interval, last: Interval) -> bool:
         """Return whether the block is long enough and ends with canary requests.
 
         With more samples than scrapes most samples are empty. A block that ends with a scrape,
@@ -127,12 +127,12 @@ class Judge:
             return length >= _BLOCK - 1e-6
         return last.canary_total > 0.0 or self.first is None or length >= 2 * _BLOCK - 1e-6
 
-    def _fail(self, at: float, reason: FailReason) -> None:
+    def _record_failure(self, at: float, reason: FailReason) -> None:
         self.passing_since = None
         if self.failed is None:
             self.failed = (at, reason)
 
-    def _block(self, block: Interval) -> None:
+    def _evaluate_block(self, block: Interval) -> None:
         """Evaluate one block of at least five seconds."""
         start, end, canary, bad, stable, stable_bad, pods, strata, _ = block
         baseline, policy = self.baseline, self._policy
@@ -154,11 +154,11 @@ class Judge:
             self.replacement.add(block, self.baseline, self._policy)
         # Without stable's requests there is nothing to bet against.
         if baseline.total > 0.0 or policy.alone:
-            self._bet(block, clumps, max(since, 0.0) + end - start)
+            self._place_bets(block, clumps, max(since, 0.0) + end - start)
         if bad:
             # Evidence grows only with bad canary requests.
-            self._decide(end)
-        self._promote(block)
+            self._decide_failure(end)
+        self._update_promotion(block)
 
     def _warmed_up(self, block: Interval) -> bool:
         """Return whether the canary's requests of an interval count."""
@@ -168,22 +168,22 @@ class Judge:
         since = block.start - self.first - self._policy.warm_up
         return since >= -_STRADDLE * (block.end - block.start)
 
-    def _decide(self, at: float) -> None:
+    def _decide_failure(self, at: float) -> None:
         policy = self._policy
         if self.judged_bad < _LEAST_BAD or self.evidence() < 1.0 / policy.false_positive_rate:
             return
         # The failure is proven. The choice between the two reasons needs less evidence.
         above = policy.limit is not None and self.bets.limit_evidence() >= _SUSPICION
-        self._fail(at, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
+        self._record_failure(at, FailReason.ABOVE_LIMIT if above else FailReason.WORSE_THAN_STABLE)
 
-    def _bet(self, block: Interval, clumps: tuple[float, float], since: float) -> None:
+    def _place_bets(self, block: Interval, clumps: tuple[float, float], since: float) -> None:
         start, end, canary, bad, stable, stable_bad = block[:6]
         baseline, bets, policy = self.baseline, self.bets, self._policy
         bets.add_capital(compute_fresh_capital(since, end - start))
         tolerance, mix = policy.tolerance, 1.0
         if self.overdispersion is not None:
-            tolerance *= 1.0 + _DEVIATIONS * self.overdispersion.spread(clumps[0])
-            mix = self.overdispersion.mix(block.strata)
+            tolerance *= 1.0 + _DEVIATIONS * self.overdispersion.measure_pod_spread(clumps[0])
+            mix = self.overdispersion.compare_route_mix(block.strata)
         if (bad or stable_bad) and stable > 0.0 and not policy.alone:
             odds = tolerated_odds(tolerance, baseline, end, policy.floor)
             share_bad, nulls = null_shares(odds, block)
@@ -192,7 +192,7 @@ class Judge:
         counts = (canary, bad, stable)
         bets.bet_on_rates((start, end), counts, baseline, policy, (tolerance, mix))
 
-    def _promote(self, block: Interval) -> None:
+    def _update_promotion(self, block: Interval) -> None:
         promotion, policy = self.promotion, self._policy
         promotion.add(block, self.baseline, policy)
         if self.passing_since is not None and not block.canary_bad:
@@ -245,7 +245,7 @@ class Judge:
             return EvidenceState(tuple(values), names, windows)
         return EvidenceState(tuple(values), names, windows, self._open.pods, self._open.strata)
 
-    def _load(self, state: EvidenceState) -> None:
+    def _restore_state(self, state: EvidenceState) -> None:
         numbers = iter(state.values)
         if next(numbers):
             self.failed = (next(numbers), _REASONS[int(next(numbers))])
@@ -307,7 +307,7 @@ def fold_intervals(
 ) -> EvidenceState:
     """Return the state after `intervals`; the first state is `EvidenceState()`."""
     judge = Judge(policy, state)
-    step = judge.step
+    step = judge.add_interval
     for interval in intervals:
         step(interval)
     return judge.state()

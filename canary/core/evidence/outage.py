@@ -49,7 +49,7 @@ class Outage:
         self._stable = (0.0, 0.0)
         self._excused = False
 
-    def step(self, interval: Interval, baseline: Baseline, policy: RatioPolicy) -> bool:
+    def add_interval(self, interval: Interval, baseline: Baseline, policy: RatioPolicy) -> bool:
         """Add a sample with canary requests (not in `baseline` yet).
 
         Return whether this is an outage.
@@ -88,8 +88,8 @@ class Outage:
         clump = baseline.clump_or(2.0)
         return (
             seen >= _SPARED_CLUMPS * clump
-            and self._surprise(rate, baseline, policy) >= _SURE * clump
-            and not self._waits(interval, policy)
+            and self._measure_surprise(rate, baseline, policy) >= _SURE * clump
+            and not self._may_be_hiccup(interval, policy)
         )
 
     def _has_all_traffic(self, now: float, baseline: Baseline) -> bool:
@@ -107,7 +107,7 @@ class Outage:
             rate = max(rate, interval.stable_bad / interval.stable_total)
         return rate
 
-    def _surprise(self, rate: float, baseline: Baseline, policy: RatioPolicy) -> float:
+    def _measure_surprise(self, rate: float, baseline: Baseline, policy: RatioPolicy) -> float:
         """Return −log of the probability of this many bad requests at stable's rate (Chernoff)."""
         # A short run without stable errors says little, so the long-run rate is the minimum.
         rate = max(rate, baseline.long_run()) if baseline.total > 0.0 else rate
@@ -116,7 +116,7 @@ class Outage:
             return 0.0
         return self._bad * math.log(self._bad / expected) - (self._bad - expected)
 
-    def _waits(self, interval: Interval, policy: RatioPolicy) -> bool:
+    def _may_be_hiccup(self, interval: Interval, policy: RatioPolicy) -> bool:
         """Return whether this may still be a hiccup of a canary that was healthy before."""
         requests = interval.canary_total + interval.stable_total
         small = self._excused and interval.canary_total <= _EXCUSED_SHARE * requests

@@ -7,9 +7,9 @@ the tolerance of 1.25 becomes 1.25·(1 + 2.5·0.86) = 3.9. With log-normal rates
 40 % one pod in 200 is worse than that by chance; with 2 instead of 2.5 it is one in 90.
 
 Example of routes: of stable's requests 95 % are logins (0.1 % fail) and 5 % are searches (2 %
-fail). The canary gets 85 % and 15 %. With the same code it fails 0.39 % and stable 0.20 %. `mix` is
-the part of that factor which the mix explains: 1.6 instead of 1.95 while only ten errors of each
-route are known.
+fail). The canary gets 85 % and 15 %. With the same code it fails 0.39 % and stable 0.20 %.
+`compare_route_mix` returns the part of that factor which the mix explains: 1.6 instead of 1.95
+while only ten errors of each route are known.
 """
 
 import math
@@ -46,7 +46,7 @@ class Overdispersion:
             now = (seen + route.stable_total, seen_bad + route.stable_bad)
             self._routes[route.name] = now
 
-    def spread(self, clump: float) -> float:
+    def measure_pod_spread(self, clump: float) -> float:
         """Return the coefficient of variation of the pods' rates beyond clumped Poisson noise."""
         # With clumps even identical pods differ, so the expected χ² of each grows with the clump
         # size.
@@ -61,7 +61,7 @@ class Overdispersion:
         scale = rate * (total - sum(n * n for n, _ in counts) / total)
         return math.sqrt(max(0.0, excess / scale)) if scale > 0.0 else 0.0
 
-    def mix(self, strata: Sequence[Stratum]) -> float:
+    def compare_route_mix(self, strata: Sequence[Stratum]) -> float:
         """Return how much worse the canary's mix of routes is than stable's (≥ 1)."""
         # The rate of a route with few requests is pulled towards the rate of all routes.
         overall = sum(x for _, x in self._routes.values()) + 1.0

@@ -242,7 +242,7 @@ class PodWindows:
             return min(_ENOUGH_UNKNOWN, _ENOUGH * max(1.0, self._before_run))
         return _ENOUGH_UNKNOWN
 
-    def step(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
+    def add_interval(self, interval: Interval, policy: RatioPolicy, *, judged: bool) -> bool:
         """Add one sampling interval; return whether a canary window was compared.
 
         `judged`: the canary has warmed up, so its requests count. Windows restart at that moment.
@@ -251,15 +251,15 @@ class PodWindows:
             return False
         if judged and not self._judging:
             self._judging = True
-            self._begin()
+            self._begin_window()
         if self._since is None or self._part_since is None:
             self._since = self._part_since = interval.start
         _, _, canary, bad, stable, stable_bad, pods, _, canary_pods = interval
         # If only sums are known, each version counts as one pod.
         if self._judging and canary > 0.0:
-            self._count(True, canary_pods or (("", canary, bad),))
+            self._count_pods(True, canary_pods or (("", canary, bad),))
         if stable > 0.0:
-            self._count(False, pods or (("", stable, stable_bad),))
+            self._count_pods(False, pods or (("", stable, stable_bad),))
         # With more samples than scrapes most samples are empty, so a window ends with a scrape.
         length = interval.end - self._since
         empty = interval.canary_total + interval.stable_total <= 0.0
@@ -270,16 +270,16 @@ class PodWindows:
             self._part_since = interval.end
         if self._part < _LEAST_PARTS or length < self._seconds - _EPSILON:
             return False
-        compared = self._close(length, policy)
-        self._begin()
+        compared = self._close_window(length, policy)
+        self._begin_window()
         return compared
 
-    def _begin(self) -> None:
+    def _begin_window(self) -> None:
         self._since = self._part_since = None
         self._part = 0
         self._open = {}
 
-    def _count(self, canary: bool, pods: Iterable[tuple[str, float, float]]) -> None:  # noqa: FBT001
+    def _count_pods(self, canary: bool, pods: Iterable[tuple[str, float, float]]) -> None:  # noqa: FBT001
         opened, parts = self._open, self._part + 2
         for pod, total, bad in pods:
             counts = opened.get((canary, pod))
@@ -293,7 +293,7 @@ class PodWindows:
             counts[0] += total
             counts[-1] += bad
 
-    def _close(self, length: float, policy: RatioPolicy) -> bool:
+    def _close_window(self, length: float, policy: RatioPolicy) -> bool:
         stable = [(n, sum(bad)) for (side, _), (n, *bad) in self._open.items() if not side]
         canary = [
             (n, [*bad, *[0.0] * (self._part - len(bad))])
@@ -301,16 +301,16 @@ class PodWindows:
             if side and n > 0.0
         ]
         # Without new windows of stable its last hour is kept unchanged.
-        self._fade(0.5 ** (length / _HALF_LIFE) if stable else 1.0)
+        self._decay_past(0.5 ** (length / _HALF_LIFE) if stable else 1.0)
         if stable:
             self._seen += min(length, _HALF_LIFE)
-            self._remember(stable, length, summed=(False, "") in self._open)
+            self._store_window(stable, length, summed=(False, "") in self._open)
         if not canary:
             return False
-        self._bet(canary, length, policy)
+        self._place_bets(canary, length, policy)
         return True
 
-    def _fade(self, by: float) -> None:
+    def _decay_past(self, by: float) -> None:
         """Decay the counts of the past, and update the sums that depend on them."""
         self._compared *= by
         self._seen *= by
@@ -328,7 +328,7 @@ class PodWindows:
         self._bins = bins
         self._known, self._known_requests, self._known_bad = known, known_requests, known_bad
 
-    def _remember(
+    def _store_window(
         self, stable: Sequence[tuple[float, float]], length: float, *, summed: bool
     ) -> None:
         for total, bad in stable:
@@ -360,7 +360,7 @@ class PodWindows:
         mean = self._known_bad / self._known_requests * total
         return mean + 3.0 * math.sqrt(mean) + 3.0
 
-    def _bet(
+    def _place_bets(
         self, canary: Sequence[tuple[float, list[float]]], length: float, policy: RatioPolicy
     ) -> None:
         # As in the bets: fresh capital for faults that begin late, but only for two hours.
@@ -368,10 +368,10 @@ class PodWindows:
         if self._judged_seconds < _SUPPLY_SECONDS:
             supply = _SUPPLY * length / _SUPPLY_SECONDS
         self._judged_seconds += length
-        pods, bad, sums = len(canary), canary[0][1], self._window(*canary[0], policy)
+        pods, bad, sums = len(canary), canary[0][1], self._compare_window(*canary[0], policy)
         for total, parts in canary[1:]:
             bad = list(map(add, bad, parts))
-            sums = list(map(add, sums, self._window(total, parts, policy)))
+            sums = list(map(add, sums, self._compare_window(total, parts, policy)))
         means = [e / pods for e in sums]
         self._recent = (*self._recent, tuple(bad))[-_REMEMBERED:]
         self._compared += pods
@@ -399,7 +399,7 @@ class PodWindows:
             for wealth, had, earlier in zip(self._wealth, before, self._earlier, strict=True)
         ]
 
-    def _window(self, total: float, parts: list[float], policy: RatioPolicy) -> list[float]:
+    def _compare_window(self, total: float, parts: list[float], policy: RatioPolicy) -> list[float]:
         """Return the e-values of a window; errors that did not last through it count less."""
         # A smaller e-value is always valid.
         bad = sum(parts)

@@ -61,7 +61,7 @@ class Ratio:
         stable_bad = sum(group[3] for group in self._groups)
         if not bad and not stable_bad:
             return None, None
-        evidence, least = self._evidence(clump), -math.log(error)
+        evidence, least = self._log_evidence(clump), -math.log(error)
         low = _find_bound(evidence, least, -_WIDEST) if bad else None
         high = _find_bound(evidence, least, _WIDEST) if stable_bad else None
         return (
@@ -69,7 +69,7 @@ class Ratio:
             math.exp(high) if high is not None else None,
         )
 
-    def _evidence(self, clump: float) -> Function:
+    def _log_evidence(self, clump: float) -> Function:
         """Return log E_ρ and its slope at log ρ; it has one minimum and grows on both sides."""
         known, terms = 0.0, []
         for canary, canary_bad, stable, stable_bad in self._groups:

@@ -105,17 +105,7 @@ def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -
     canary = [r for r in sample.readings if r.side is Side.CANARY]
     stable = [r for r in sample.readings if r.side is Side.STABLE]
     shared = any(_is_saturated(r, policy) or _has_waiters(r) for r in stable)
-    block = policy.window / BLOCKS
-    # Stable's pods are averaged, because they only show what load does to any pod. The canary's are
-    # not: one leaking pod in ten would be a tenth of its size.
-    calm = state.stable
-    if stable:
-        calm = calm.read(
-            _average_readings(stable),
-            sample.stable_requests / len(stable),
-            block,
-            _variance_between_pods(stable),
-        )
+    calm = _add_stable(state.stable, stable, sample.stable_requests, policy)
     known = {t.name: t for t in state.tracks}
     tracks = [known.get(r.pod, SlidingWindow(r.pod, first=sample.time)) for r in canary]
     # A pool that opens its connections in the warm-up rises as a leak does, so those readings are
@@ -153,6 +143,23 @@ def _fold_sample(state: DetectorState, policy: PoolPolicy, sample: PoolSample) -
     return after if state.failure or not warm else _latch_failure(after, policy, sample.time, fresh)
 
 
+def _add_stable(
+    calm: SlidingWindow, readings: Sequence[PoolReading], requests: float, policy: PoolPolicy
+) -> SlidingWindow:
+    """Add the average of stable's pods, because they only show what load does to any pod.
+
+    The canary's are not averaged: one leaking pod in ten would be a tenth of its size.
+    """
+    if not readings:
+        return calm
+    return calm.add_reading(
+        _average_readings(readings),
+        requests / len(readings),
+        policy.window / BLOCKS,
+        _variance_between_pods(readings),
+    )
+
+
 def _add_reading(
     track: SlidingWindow,
     stable: SlidingWindow,
@@ -160,7 +167,7 @@ def _add_reading(
     policy: PoolPolicy,
     requests: float,
 ) -> SlidingWindow:
-    grown = track.read(reading, requests, policy.window / BLOCKS)
+    grown = track.add_reading(reading, requests, policy.window / BLOCKS)
     # Estimates only change when a block closes. In between the time counted so far is kept.
     leaking = grown.leaking
     if grown.closed:
@@ -194,7 +201,7 @@ def _leaks_over_window(track: SlidingWindow, stable: SlidingWindow, policy: Pool
     count = len(track.blocks)
     # Half a window is enough: it is as long as the longest legitimate hold (see `PoolPolicy`).
     mine = track.estimate_leak(count) if count >= BLOCKS // 2 else None
-    if mine is None or track.floor(BLOCKS // 4) <= policy.leak_connections:
+    if mine is None or track.lowest_in_use(BLOCKS // 4) <= policy.leak_connections:
         return False
     return _exceeds_noise(mine, stable.estimate_leak(count), policy, policy.noise)
 
@@ -210,7 +217,7 @@ def _leaks_fast(track: SlidingWindow, stable: SlidingWindow, policy: PoolPolicy)
         new, old = track.estimate_leak(count), track.estimate_leak(count, count)
         if new is None or old is None:
             break
-        if new.seconds < _LEAST_LOOK or track.floor(count) <= policy.leak_connections:
+        if new.seconds < _LEAST_LOOK or track.lowest_in_use(count) <= policy.leak_connections:
             continue
         pace = (new.residual - old.residual) / ((new.seconds + old.seconds) / 2)
         urgent = room < 4 * new.seconds * pace
@@ -310,7 +317,7 @@ def _update_bet(
     if not canary or not stable or any(r.held is not None for r in canary):
         return bet
     used = tuple(sum(r.in_use * r.seconds for r in side) for side in (canary, stable))
-    return bet.plus(
+    return bet.add_sample(
         max(r.seconds for r in canary),
         (used[0], used[1]),
         (sample.canary_requests, sample.stable_requests),
@@ -322,7 +329,7 @@ def _hoards_connections(state: DetectorState, track: SlidingWindow, policy: Pool
     # More connections than its share may be a slower version. Only a leak also raises the floor: a
     # lost connection is in use even in the quietest moment.
     half = BLOCKS // 2
-    rise = track.floor(half) - track.floor(half, half)
+    rise = track.lowest_in_use(half) - track.lowest_in_use(half, half)
     full = len(track.blocks) == BLOCKS
     return (
         full

@@ -131,10 +131,14 @@ def _read_pools(pools: PoolSeries) -> Iterator[tuple[float, PoolReading]]:
     for series in pools.in_use:
         labels = _label_key(series)
         # The combined hold time of several pools says nothing about one of them.
-        hold = exported.of(series)
+        hold = exported.find_series(series)
         alone = bool(pools.hold) and (hold is None or len(hold.labels) == len(labels))
-        queue = _points_by_time(waiting.of(series))
-        most = maximum if isinstance(maximum, float | int) else _points_by_time(maximum.of(series))
+        queue = _points_by_time(waiting.find_series(series))
+        most = (
+            maximum
+            if isinstance(maximum, float | int)
+            else _points_by_time(maximum.find_series(series))
+        )
         side = pools.side_of(series.labels.get(pools.label, ""))
         last: float | None = None
         for time, in_use in series.points if side is not None else ():
@@ -168,7 +172,7 @@ class _SeriesByLabels:
         for one in every:
             self._found.setdefault(tuple(sorted(one.labels)), {})[_label_key(one)] = one
 
-    def of(self, pool: Series) -> Series | None:
+    def find_series(self, pool: Series) -> Series | None:
         # Labels with other values mean another pool. Fewer labels mean a number for several pools.
         own = [
             found

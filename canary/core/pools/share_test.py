@@ -40,7 +40,7 @@ class ShareBet:
         reserve = max(0.5 - self.periods / (2 * _HORIZON), 0.0)
         return sum(self.wealth) / len(self.wealth) + reserve
 
-    def plus(
+    def add_sample(
         self,
         seconds: float,
         used: tuple[float, float],
@@ -57,9 +57,9 @@ class ShareBet:
             self.periods,
             self.wealth,
         )
-        return grown if grown.seconds < period else grown._settled()
+        return grown if grown.seconds < period else grown._place_bet()
 
-    def _settled(self) -> "ShareBet":
+    def _place_bet(self) -> "ShareBet":
         """Place the bet of the period; a period without requests or connections is void."""
         if not (self.canary_requests and self.stable_requests and self.canary + self.stable):
             return ShareBet(periods=self.periods, wealth=self.wealth)

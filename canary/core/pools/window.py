@@ -38,7 +38,7 @@ class Block:
     requests: float = 0.0
     spread: float = 0.0
 
-    def plus(self, reading: PoolReading, requests: float, spread: float) -> "Block":
+    def add_reading(self, reading: PoolReading, requests: float, spread: float) -> "Block":
         """Add one reading; without hold times every connection counts as returned."""
         used = reading.in_use * reading.seconds
         return Block(
@@ -84,13 +84,13 @@ class SlidingWindow:
     waiting: float = 0.0
     leaking: float = 0.0
 
-    def read(
+    def add_reading(
         self, reading: PoolReading, requests: float, block: float, spread: float = 0.0
     ) -> "SlidingWindow":
         """Add one reading; the open block closes once it is `block` seconds long."""
         # Blocks end with samples and not at fixed times, so that a scrape never has to be divided:
         # in use and returned would otherwise not cover the same time.
-        grown = self.open.plus(reading, requests, spread)
+        grown = self.open.add_reading(reading, requests, spread)
         closes = grown.seconds >= block
         return replace(
             self,
@@ -112,7 +112,7 @@ class SlidingWindow:
             _estimate_window(self.blocks[max(end - newest, 0) : end]) if end >= newest > 0 else None
         )
 
-    def floor(self, newest: int, skip: int = 0) -> float:
+    def lowest_in_use(self, newest: int, skip: int = 0) -> float:
         """Return the least number in use in that stretch."""
         end = max(len(self.blocks) - skip, 0)
         return min((b.floor for b in self.blocks[max(end - newest, 0) : end]), default=0.0)
@@ -123,7 +123,7 @@ class SlidingWindow:
         look = self.estimate_leak(len(self.blocks))
         return look.requests / look.seconds if look else 0.0
 
-    def slope(self) -> float:
+    def loss_per_second(self) -> float:
         """Return the connections lost per second: the rise from the older half to the newer half.
 
         For a steady leak the residual of a stretch is the number lost at its middle.
@@ -161,7 +161,7 @@ def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
 
     The time to exhaustion is (maximum − in use) / slope of the residual.
     """
-    slope = track.slope()
+    slope = track.loss_per_second()
     look = track.estimate_leak(len(track.blocks))
     # Connections may be lost at once and no more after that: they are reported without a rate.
     if slope <= 0 or look is None:

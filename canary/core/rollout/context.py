@@ -73,20 +73,20 @@ class RuleContext:
 
     def seconds_waited(self, limit: TimeLimit) -> float:
         """Return since when a limit runs, in seconds; 0 if it does not."""
-        since, _ = self._span(limit)
+        since, _ = self._find_span(limit)
         return 0.0 if since is None else self.now - since
 
     def seconds_left(self, limit: TimeLimit) -> float:
         """Return the seconds until a limit ends; its whole length if it does not run yet."""
-        _, seconds = self._span(limit)
+        _, seconds = self._find_span(limit)
         return seconds - self.seconds_waited(limit)
 
     def is_over(self, limit: TimeLimit) -> bool:
         """Return whether a limit has run, and has ended."""
-        since, seconds = self._span(limit)
+        since, seconds = self._find_span(limit)
         return since is not None and self.now - since >= seconds
 
-    def _span(self, limit: TimeLimit) -> Span:
+    def _find_span(self, limit: TimeLimit) -> Span:
         return list_spans(self.status, self.spec, self.snap.resource.deleting_since)[limit]
 
     @property
@@ -143,7 +143,7 @@ class RuleContext:
         after = self.spec.analysis.interval
         return self.plan(reason, *actions, after=after, message=message, release=release, **changes)
 
-    def entry(self, result: Result, reason: Reason, message: str = "") -> HistoryEntry:
+    def build_entry(self, result: Result, reason: Reason, message: str = "") -> HistoryEntry:
         """Return the history entry of the release in flight."""
         release, metrics = self.release, self.status.analysis
         return HistoryEntry(

@@ -242,7 +242,7 @@ def finish_promotion(ctx: RuleContext) -> Plan:
         release.direct or Reason.PROMOTED,
         release.message or describe_override(release),
     )
-    entry = ctx.entry(Result.PROMOTED, reason, message)
+    entry = ctx.build_entry(Result.PROMOTED, reason, message)
     watched = ctx.spec.bake > 0 or bool(ctx.spec.checks_at(CheckMoment.AFTER_PROMOTION))
     bakes = watched and release.direct is None
     restarted = reason is Reason.RESTARTED

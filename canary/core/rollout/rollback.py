@@ -169,7 +169,7 @@ def finish_rollback(ctx: RuleContext) -> Plan:
     release, reason = ctx.release, failure_reason(ctx)
     superseded = reason is Reason.TEMPLATE_CHANGED
     result = Result.SUPERSEDED if superseded else Result.ROLLED_BACK
-    entry = ctx.entry(result, reason, release.message)
+    entry = ctx.build_entry(result, reason, release.message)
     rejection = rejection_of(ctx)
     noted = (NoteRejection(rejection),) if ctx.snap.target is not None else ()
     return ctx.plan(

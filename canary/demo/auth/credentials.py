@@ -42,13 +42,13 @@ class Tokens:
 
     def issue(self, account: int) -> str:
         """Return a token for the account."""
-        return f"{account}.{self._sign(str(account))}"
+        return f"{account}.{self._sign_text(str(account))}"
 
     def check(self, token: str) -> int | None:
         """Return the account of a token; None if the token is invalid."""
         account, _, signature = token.partition(".")
-        genuine = hmac.compare_digest(signature.encode(), self._sign(account).encode())
+        genuine = hmac.compare_digest(signature.encode(), self._sign_text(account).encode())
         return int(account) if genuine and account.isdecimal() else None
 
-    def _sign(self, text: str) -> str:
+    def _sign_text(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), "sha256").hex()

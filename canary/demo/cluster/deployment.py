@@ -72,11 +72,11 @@ class ProcessDeployment:
         """Start, restart, roll, drain and stop instances. `now` is seconds since the epoch."""
         if not self.held:
             self._running = self.build
-        self._fill(now)
+        self._start_missing(now)
         for slot in self._slots:
-            self._restart(slot, now)
+            self._restart_slot(slot, now)
             self._check_readiness(slot, now)
-        self._shrink(now)
+        self._remove_surplus(now)
         self._stop_drained(now)
 
     def restore_build(self, build: Build) -> None:
@@ -85,11 +85,11 @@ class ProcessDeployment:
 
     def endpoints(self) -> list[str]:
         """Return the base URLs of the instances that get requests."""
-        return [slot.instance.url for slot in self._serving() if slot.instance is not None]
+        return [slot.instance.url for slot in self._list_serving() if slot.instance is not None]
 
     def serving(self) -> dict[str, Build]:
         """Return the build of each instance that gets requests, by name."""
-        return {slot.name: slot.build for slot in self._serving()}
+        return {slot.name: slot.build for slot in self._list_serving()}
 
     def instances(self) -> list[Instance]:
         """Return all instances that have a process."""
@@ -99,7 +99,7 @@ class ProcessDeployment:
         """Return the instances that are not being removed, as pods."""
         return tuple(
             Pod(slot.name, slot.ready_since is not None, slot.ready_since, slot.restarts)
-            for slot in self._staying()
+            for slot in self._list_staying()
         )
 
     @property
@@ -120,14 +120,14 @@ class ProcessDeployment:
         """Wait until the instances being removed have stopped."""
         self._stopper.shutdown()
 
-    def _staying(self) -> list[ReplicaSlot]:
+    def _list_staying(self) -> list[ReplicaSlot]:
         return [slot for slot in self._slots if slot.leaving_since is None]
 
-    def _serving(self) -> list[ReplicaSlot]:
-        return [slot for slot in self._staying() if slot.ready_since is not None]
+    def _list_serving(self) -> list[ReplicaSlot]:
+        return [slot for slot in self._list_staying() if slot.ready_since is not None]
 
-    def _fill(self, now: float) -> None:
-        current, old = self._current(), self._old()
+    def _start_missing(self, now: float) -> None:
+        current, old = self._list_current(), self._list_old()
         starting = sum(slot.ready_since is None for slot in current)
         # A rolling update has a surge of 1; the first rollout starts all instances at once.
         room = 1 - starting if old else self.replicas
@@ -138,7 +138,7 @@ class ProcessDeployment:
                 ReplicaSlot(name, self._running, self._seed + self._count, start_at=now)
             )
 
-    def _restart(self, slot: ReplicaSlot, now: float) -> None:
+    def _restart_slot(self, slot: ReplicaSlot, now: float) -> None:
         if slot.instance is not None and not slot.instance.child.alive:
             self._supervisor.forget(slot.instance.child)
             delay = RESTART_BACKOFF[min(slot.restarts, len(RESTART_BACKOFF) - 1)]
@@ -154,21 +154,21 @@ class ProcessDeployment:
         if slot.ready_since is None and slot.instance is not None and slot.instance.ready():
             slot.ready_since = now
 
-    def _shrink(self, now: float) -> None:
+    def _remove_surplus(self, now: float) -> None:
         """Remove old instances one by one as new ones become ready, then surplus instances."""
-        serving = len(self._serving())
-        for slot in self._old():
+        serving = len(self._list_serving())
+        for slot in self._list_old():
             if slot.ready_since is None or serving > self.replicas:
                 slot.leaving_since = now
                 serving -= slot.ready_since is not None
-        for slot in self._current()[self.replicas :]:
+        for slot in self._list_current()[self.replicas :]:
             slot.leaving_since = now
 
-    def _old(self) -> list[ReplicaSlot]:
-        return [slot for slot in self._staying() if slot.build != self._running]
+    def _list_old(self) -> list[ReplicaSlot]:
+        return [slot for slot in self._list_staying() if slot.build != self._running]
 
-    def _current(self) -> list[ReplicaSlot]:
-        return [slot for slot in self._staying() if slot.build == self._running]
+    def _list_current(self) -> list[ReplicaSlot]:
+        return [slot for slot in self._list_staying() if slot.build == self._running]
 
     def _stop_drained(self, now: float) -> None:
         for slot in list(self._slots):

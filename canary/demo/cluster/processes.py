@@ -62,7 +62,7 @@ class ChildProcess:
         self._lock = threading.Lock()
         started: Future[subprocess.Popen[bytes]] = Future()
         waiter = threading.Thread(
-            target=self._live, args=(started,), name=f"waits-for-{command.name}", daemon=True
+            target=self._run_process, args=(started,), name=f"waits-for-{command.name}", daemon=True
         )
         waiter.start()
         self._process = started.result()
@@ -131,7 +131,7 @@ class ChildProcess:
             how = f"ended with exit code {code}"
         return f"{self.name} {how}; the last lines of its log:\n{self.last_lines()}"
 
-    def _live(self, started: "Future[subprocess.Popen[bytes]]") -> None:
+    def _run_process(self, started: "Future[subprocess.Popen[bytes]]") -> None:
         try:
             process = _spawn_process(self.command, self.log)
         except BaseException as error:  # noqa: BLE001  # raised again where the child is asked for

@@ -34,7 +34,7 @@ class TrafficSplit:
     canary: frozenset[str]
 
     @staticmethod
-    def of(weight: int, stable: Sequence[str], canary: Sequence[str]) -> "TrafficSplit":
+    def from_urls(weight: int, stable: Sequence[str], canary: Sequence[str]) -> "TrafficSplit":
         """Build a split over base URLs (`http://127.0.0.1:8001`).
 
         Raises:
@@ -62,7 +62,7 @@ class TraefikServer:
         Raises:
             LocalError: the file cannot be written.
         """
-        split = TrafficSplit.of(weight, stable, canary)
+        split = TrafficSplit.from_urls(weight, stable, canary)
         write_routes(self._routes, split)
         return split
 
@@ -89,13 +89,13 @@ class TraefikServer:
             LocalError: it does not apply within `seconds`, or Traefik died.
         """
         wait_until(
-            lambda: self._applies(split),
+            lambda: self._is_applied(split),
             self.child,
             seconds=seconds,
             what=f"weight {split.weight} in Traefik's API",
         )
 
-    def _applies(self, split: TrafficSplit) -> bool:
+    def _is_applied(self, split: TrafficSplit) -> bool:
         try:
             return self.read_split() == split
         except TransientError:

@@ -72,14 +72,14 @@ class LocalCluster:
 
     def tick(self, now: float) -> None:
         """Update the Deployments, and the router's servers. `now` is seconds since the epoch."""
-        for deployment in self._deployments():
+        for deployment in self._list_deployments():
             deployment.tick(now)
         self.route()
 
     def route(self) -> None:
         """Write the split if it differs from the last one."""
         canary = self.canary.endpoints() if self.canary else []
-        split = TrafficSplit.of(self.weight or 0, self.stable.endpoints(), canary)
+        split = TrafficSplit.from_urls(self.weight or 0, self.stable.endpoints(), canary)
         if split != self._written:
             self.traefik.write(split.weight, sorted(split.stable), sorted(split.canary))
             self._written = split
@@ -115,17 +115,17 @@ class LocalCluster:
     def targets(self) -> Iterable[ScrapeTarget]:
         """Yield the metrics pages of the router and of every instance."""
         yield ScrapeTarget(self.traefik.metrics_url, {"job": "traefik"})
-        for deployment in self._deployments():
+        for deployment in self._list_deployments():
             for instance in deployment.instances():
                 labels = {"job": "auth", "namespace": NAMESPACE, "pod": instance.name}
                 yield ScrapeTarget(instance.metrics_url, labels)
 
     def close(self) -> None:
         """Wait until the instances being removed have stopped."""
-        for deployment in self._deployments():
+        for deployment in self._list_deployments():
             deployment.close()
 
-    def _deployments(self) -> list[ProcessDeployment]:
+    def _list_deployments(self) -> list[ProcessDeployment]:
         canary = [self.canary] if self.canary else []
         return [self.stable, *canary, *self._gone]
 

@@ -61,26 +61,26 @@ class LoadSender:
         for arrival in generate_arrivals(profile, seconds):
             due = start + arrival.at
             await asyncio.sleep(due - asyncio.get_running_loop().time())
-            self._launch(arrival, due)
+            self._start_request(arrival, due)
 
     async def finish(self) -> None:
         """Wait for the outstanding answers."""
         await asyncio.gather(*self._flying)
 
-    def _launch(self, arrival: UserArrival, due: float) -> None:
+    def _start_request(self, arrival: UserArrival, due: float) -> None:
         if arrival.kind is RequestKind.CHECK and not self._token:
             arrival = replace(arrival, kind=RequestKind.LOGIN)
         self._ledger.sent()
         if len(self._flying) >= MAX_IN_FLIGHT:
-            self._over(RequestResult(arrival.kind, arrival.user, "overload", 0.0))
+            self._record_result(RequestResult(arrival.kind, arrival.user, "overload", 0.0))
             return
-        task = asyncio.create_task(self._serve(arrival, due))
+        task = asyncio.create_task(self._serve_arrival(arrival, due))
         self._flying.add(task)
         task.add_done_callback(self._flying.discard)
 
-    async def _serve(self, arrival: UserArrival, due: float) -> None:
-        status, headers = await self._send(self._request(arrival))
-        self._over(
+    async def _serve_arrival(self, arrival: UserArrival, due: float) -> None:
+        status, headers = await self._send_request(self._build_request(arrival))
+        self._record_result(
             RequestResult(
                 arrival.kind,
                 arrival.user,
@@ -91,12 +91,12 @@ class LoadSender:
             )
         )
 
-    def _over(self, outcome: RequestResult) -> None:
+    def _record_result(self, outcome: RequestResult) -> None:
         self._ledger.add(outcome)
         if not outcome.ok:
             self._failed(outcome)
 
-    def _request(self, arrival: UserArrival) -> LoadRequest:
+    def _build_request(self, arrival: UserArrival) -> LoadRequest:
         match arrival.kind:
             case RequestKind.REGISTER:
                 self._names += 1
@@ -108,7 +108,7 @@ class LoadSender:
                 body = {"user": user_name(arrival.user), "password": PASSWORD}
                 return LoadRequest("POST", "/login", {}, body)
 
-    async def _send(self, request: LoadRequest) -> tuple[str, Mapping[str, str]]:
+    async def _send_request(self, request: LoadRequest) -> tuple[str, Mapping[str, str]]:
         try:
             async with self._session.request(
                 request.method, request.path, headers=request.headers, json=request.json

@@ -53,7 +53,7 @@ class LoadProfile:
         if self.users < 1:
             raise UsageError(f"expected at least 1 user, found {self.users}")
 
-    def at(self, seconds: float) -> float:
+    def rate_at(self, seconds: float) -> float:
         """Return the arrivals per second; a day begins at night and peaks in the middle."""
         if self.day == 0:
             return self.rate
@@ -71,7 +71,7 @@ def generate_arrivals(profile: LoadProfile, seconds: float = math.inf) -> Iterat
     choices = random.Random(f"wishes {profile.seed}")  # noqa: S311
     now = times.expovariate(profile.rate)
     while now < seconds:
-        if times.random() * profile.rate < profile.at(now):
+        if times.random() * profile.rate < profile.rate_at(now):
             yield UserArrival(now, _draw_kind(choices.random()), choices.randint(1, profile.users))
         now += times.expovariate(profile.rate)
 

@@ -39,17 +39,17 @@ def convert_objects(objects: Iterable[Object]) -> Iterator[Conversion]:
         group = str(one.get("apiVersion", "")).partition("/")[0]
         if (group, _kind_of(one)) == (FLAGGER_CANARIES.group, FLAGGER_CANARIES.kind):
             found = True
-            yield _convert(convert_canary, one, templates)
+            yield _convert_resource(convert_canary, one, templates)
         elif (group, _kind_of(one)) == (ROLLOUTS.group, ROLLOUTS.kind):
             found = True
-            yield _convert(convert_rollout, one, templates)
+            yield _convert_resource(convert_rollout, one, templates)
     if not found:
         raise UsageError(
             "--from: expected a Canary of flagger.app or a Rollout of argoproj.io, found none"
         )
 
 
-def _convert(convert: Convert, item: Object, templates: list[Object]) -> Conversion:
+def _convert_resource(convert: Convert, item: Object, templates: list[Object]) -> Conversion:
     try:
         return convert(item, templates)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -32,23 +32,23 @@ def convert_rollout(rollout: Object, templates: Sequence[Object]) -> Conversion:
     metadata = rollout["metadata"]
     name, namespace = str(metadata["name"]), metadata.get("namespace")
     fields = SourceFields(rollout.get("spec") or {})
-    target, todo = _target(fields, name)
-    strategy = fields.section("strategy")
-    canary, blue_green = strategy.section("canary"), strategy.section("blueGreen")
-    service, traffic = _traffic(canary, blue_green, name)
-    steps = _steps(canary)
+    target, todo = _convert_target(fields, name)
+    strategy = fields.open_section("strategy")
+    canary, blue_green = strategy.open_section("canary"), strategy.open_section("blueGreen")
+    service, traffic = _convert_traffic(canary, blue_green, name)
+    steps = _convert_steps(canary)
     _note_blue_green(blue_green)
-    metrics, metric_notes = _metrics(rollout, templates)
+    metrics, metric_notes = _convert_metrics(rollout, templates)
     _note_rest(fields, canary)
-    window = fields.section("rollbackWindow")
-    revisions = window.take("revisions")
-    window.same("revisions", "spec.rollbackWindow.releases")
+    window = fields.open_section("rollbackWindow")
+    revisions = window.take_field("revisions")
+    window.note_same("revisions", "spec.rollbackWindow.releases")
     spec = {
         "target": {"kind": "Deployment", "name": target},
         "service": {"name": service} if service else None,
         "traffic": traffic,
         "steps": steps,
-        "progressDeadline": _seconds(fields.take("progressDeadlineSeconds")),
+        "progressDeadline": _format_seconds(fields.take_field("progressDeadlineSeconds")),
         "rollbackWindow": {"releases": min(10, int(revisions))} if revisions else None,
         "analysis": {"metrics": metrics},
     }
@@ -59,36 +59,38 @@ def convert_rollout(rollout: Object, templates: Sequence[Object]) -> Conversion:
     return Conversion(f"Argo Rollouts Rollout {where}{name}", _PAGE, release, notes, todo)
 
 
-def _target(fields: SourceFields, name: str) -> tuple[str, list[str]]:
-    reference = fields.section("workloadRef")
-    target = reference.take("name")
-    fields.same("workloadRef", "spec.target: the pods run in the Deployment again")
-    fields.changed(
+def _convert_target(fields: SourceFields, name: str) -> tuple[str, list[str]]:
+    reference = fields.open_section("workloadRef")
+    target = reference.take_field("name")
+    fields.note_same("workloadRef", "spec.target: the pods run in the Deployment again")
+    fields.note_changed(
         "template", "the template of a Deployment: write one with this template, beside the Rollout"
     )
-    fields.changed("selector", "the selector of the Deployment")
-    fields.changed("replicas", "the replicas of the Deployment")
+    fields.note_changed("selector", "the selector of the Deployment")
+    fields.note_changed("replicas", "the replicas of the Deployment")
     if target:
         return str(target), []
     return name, [f"write Deployment {name} with the Rollout's template, replicas and selector"]
 
 
-def _traffic(
+def _convert_traffic(
     canary: SourceFields, blue_green: SourceFields, name: str
 ) -> tuple[str | None, dict[str, Any]]:
     """Convert the stable Service and the traffic routing."""
-    stable = canary.take("stableService") or blue_green.take("activeService")
-    canary.changed("stableService", "spec.service.name: its selector is yours again, never written")
-    canary.none("canaryService", "canary makes and removes its own")
-    blue_green.changed("activeService", "spec.service.name: its selector is yours again")
-    routing = canary.take("trafficRouting") or {}
-    canary.changed("trafficRouting", _routing_note(routing))
+    stable = canary.take_field("stableService") or blue_green.take_field("activeService")
+    canary.note_changed(
+        "stableService", "spec.service.name: its selector is yours again, never written"
+    )
+    canary.note_missing("canaryService", "canary makes and removes its own")
+    blue_green.note_changed("activeService", "spec.service.name: its selector is yours again")
+    routing = canary.take_field("trafficRouting") or {}
+    canary.note_changed("trafficRouting", _routing_note(routing))
     service = str(stable) if stable else None
     plugin = (routing.get("plugins") or {}).get(_PLUGIN) or {}
     istio = routing.get("istio") or {}
-    if route := plugin.get("httpRoute") or _first(plugin.get("httpRoutes")):
+    if route := plugin.get("httpRoute") or _first_route_name(plugin.get("httpRoutes")):
         return service, {"gatewayAPI": {"kind": "HTTPRoute", "name": route}}
-    if grpc := plugin.get("grpcRoute") or _first(plugin.get("grpcRoutes")):
+    if grpc := plugin.get("grpcRoute") or _first_route_name(plugin.get("grpcRoutes")):
         return service, {"gatewayAPI": {"kind": "GRPCRoute", "name": grpc}}
     if virtual := istio.get("virtualService") or next(
         iter(istio.get("virtualServices") or ()), None
@@ -101,7 +103,7 @@ def _traffic(
     return service, {"replicas": {}}
 
 
-def _first(routes: Any) -> str | None:  # noqa: ANN401 - foreign YAML
+def _first_route_name(routes: Any) -> str | None:  # noqa: ANN401 - foreign YAML
     return str(routes[0]["name"]) if isinstance(routes, list) and routes else None
 
 
@@ -119,10 +121,10 @@ def _routing_note(routing: Mapping[str, Any]) -> str:
     )
 
 
-def _steps(canary: SourceFields) -> list[dict[str, Any]]:
+def _convert_steps(canary: SourceFields) -> list[dict[str, Any]]:
     """Return one step per weight; pauses after it become its duration or its approval."""
-    source = canary.take("steps") or []
-    canary.changed(
+    source = canary.take_field("steps") or []
+    canary.note_changed(
         "steps",
         "setWeight and the pauses after it are one step: a pause with a duration is its duration, "
         "one without is its approval (canary promote); setCanaryScale, setHeaderRoute, "
@@ -137,7 +139,7 @@ def _steps(canary: SourceFields) -> list[dict[str, Any]]:
             if duration is None:
                 steps[-1]["approval"] = True
             else:
-                steps[-1]["duration"] = _length(duration)
+                steps[-1]["duration"] = _format_pause(duration)
     rising = [
         one
         for index, one in enumerate(steps)
@@ -147,42 +149,48 @@ def _steps(canary: SourceFields) -> list[dict[str, Any]]:
 
 
 def _note_blue_green(blue_green: SourceFields) -> None:
-    blue_green.changed(
+    blue_green.note_changed(
         "autoPromotionEnabled", "one step of 100; with false write approval: true into it"
     )
-    blue_green.none("previewService", "canary pods get no traffic before their step")
+    blue_green.note_missing("previewService", "canary pods get no traffic before their step")
     for name in ("prePromotionAnalysis", "postPromotionAnalysis"):
-        blue_green.changed(name, "the analysis compares with stable during the step and the bake")
+        blue_green.note_changed(
+            name, "the analysis compares with stable during the step and the bake"
+        )
     for name in (
         *("autoPromotionSeconds", "scaleDownDelaySeconds", "scaleDownDelayRevisionLimit"),
         *("previewReplicaCount", "antiAffinity", "previewMetadata", "activeMetadata"),
         *("abortScaleDownDelaySeconds", "maxUnavailable"),
     ):
-        blue_green.none(name, "pods are replaced by the Deployment's own strategy")
+        blue_green.note_missing(name, "pods are replaced by the Deployment's own strategy")
 
 
 def _note_rest(fields: SourceFields, canary: SourceFields) -> None:
-    fields.same("progressDeadlineSeconds", "spec.progressDeadline")
-    fields.changed("progressDeadlineAbort", "always: pods that never become ready are rolled back")
+    fields.note_same("progressDeadlineSeconds", "spec.progressDeadline")
+    fields.note_changed(
+        "progressDeadlineAbort", "always: pods that never become ready are rolled back"
+    )
     for name in ("minReadySeconds", "revisionHistoryLimit"):
-        fields.changed(name, "a field of the Deployment")
-    fields.changed("paused", "spec.suspend starts no release; canary pause holds one in flight")
-    fields.changed("restartAt", "canary restart NAME")
-    fields.changed("analysis", "spec.analysis")
+        fields.note_changed(name, "a field of the Deployment")
+    fields.note_changed(
+        "paused", "spec.suspend starts no release; canary pause holds one in flight"
+    )
+    fields.note_changed("restartAt", "canary restart NAME")
+    fields.note_changed("analysis", "spec.analysis")
     for name in ("maxSurge", "maxUnavailable"):
-        canary.changed(name, "the Deployment's strategy, which promotion uses")
-    canary.changed("analysis", "spec.analysis: it runs all the time, at every scrape")
-    canary.none("dynamicStableScale", "stable keeps its pods until the canary is promoted")
+        canary.note_changed(name, "the Deployment's strategy, which promotion uses")
+    canary.note_changed("analysis", "spec.analysis: it runs all the time, at every scrape")
+    canary.note_missing("dynamicStableScale", "stable keeps its pods until the canary is promoted")
     for name in ("canaryMetadata", "stableMetadata", "antiAffinity", "pingPong"):
-        canary.none(name, "pods and Services are not rewritten")
+        canary.note_missing(name, "pods and Services are not rewritten")
     for name in (
         *("abortScaleDownDelaySeconds", "scaleDownDelaySeconds", "scaleDownDelayRevisionLimit"),
         *("minPodsPerReplicaSet", "replicaProgressThreshold"),
     ):
-        canary.none(name, "a rollback drains requests and removes the canary's pods")
+        canary.note_missing(name, "a rollback drains requests and removes the canary's pods")
 
 
-def _metrics(
+def _convert_metrics(
     rollout: Object, templates: Sequence[Object]
 ) -> tuple[list[dict[str, Any]], list[Note]]:
     """Convert the Prometheus metrics of the referenced AnalysisTemplates, and note all others.
@@ -272,11 +280,11 @@ def _find_analyses(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from (one for one in (canary.get("analysis"), *steps, *named) if one)
 
 
-def _length(duration: object) -> str:
+def _format_pause(duration: object) -> str:
     """Return a duration such as `10m` unchanged; a number is seconds."""
     text = str(duration)
     return f"{text}s" if text.isdigit() else text
 
 
-def _seconds(found: object) -> str | None:
+def _format_seconds(found: object) -> str | None:
     return None if found is None else f"{found}s"

@@ -47,33 +47,33 @@ class SourceFields:
         self._taken: set[str] = set()
         self.notes: list[Note] = []
 
-    def take(self, name: str) -> Any:  # noqa: ANN401 - foreign YAML
+    def take_field(self, name: str) -> Any:  # noqa: ANN401 - foreign YAML
         """Return the value of a field, or None; the field is not reported as unknown."""
         self._taken.add(name)
         return self._spec.get(name)
 
-    def section(self, name: str) -> "SourceFields":
+    def open_section(self, name: str) -> "SourceFields":
         """Return a nested mapping; `close` adds its notes."""
-        value = self.take(name)
+        value = self.take_field(name)
         return SourceFields(value if isinstance(value, dict) else {}, f"{self._path}.{name}")
 
-    def note(self, name: str, equivalent: Equivalent, text: str) -> None:
+    def add_note(self, name: str, equivalent: Equivalent, text: str) -> None:
         """Add a note about a field, if the source has it."""
         self._taken.add(name)
         if name in self._spec:
             self.notes.append(Note(f"{self._path}.{name}", equivalent, text))
 
-    def same(self, name: str, text: str) -> None:
+    def note_same(self, name: str, text: str) -> None:
         """Note that the field has an equivalent."""
-        self.note(name, Equivalent.SAME, text)
+        self.add_note(name, Equivalent.SAME, text)
 
-    def changed(self, name: str, text: str) -> None:
+    def note_changed(self, name: str, text: str) -> None:
         """Note that the field has a counterpart with another meaning."""
-        self.note(name, Equivalent.CHANGED, text)
+        self.add_note(name, Equivalent.CHANGED, text)
 
-    def none(self, name: str, text: str) -> None:
+    def note_missing(self, name: str, text: str) -> None:
         """Note that the field has no counterpart."""
-        self.note(name, Equivalent.NONE, text)
+        self.add_note(name, Equivalent.NONE, text)
 
     def close(self) -> list[Note]:
         """Return all notes, including those about fields that were not read."""
@@ -100,20 +100,20 @@ class Conversion:
 
     def render(self) -> str:
         """Return the release as YAML, with the notes as comments at its top."""
-        return "\n".join([*self._comments(), *self._body()]) + "\n"
+        return "\n".join([*self._comment_lines(), *self._body_lines()]) + "\n"
 
-    def _comments(self) -> Iterator[str]:
+    def _comment_lines(self) -> Iterator[str]:
         yield f"# Converted by `canary init --from` from {self.source}."
         yield f"# Check it with `canary lint FILE`, and read {self.page} before you apply it."
         yield "#"
         yield "# Fields of the source that have an equal (same), that change in meaning (changed),"
         yield "# and that have none (none):"
         for note in self.notes:
-            yield from _wrap(f"{note.equivalent:<{_COLUMN}}{note.path}: {note.text}")
+            yield from _wrap_comment(f"{note.equivalent:<{_COLUMN}}{note.path}: {note.text}")
         for one in self.todo:
-            yield from _wrap(f"{'to do':<{_COLUMN}}{one}")
+            yield from _wrap_comment(f"{'to do':<{_COLUMN}}{one}")
 
-    def _body(self) -> Iterator[str]:
+    def _body_lines(self) -> Iterator[str]:
         yield yaml.safe_dump(
             dict(self.release), sort_keys=False, allow_unicode=True, width=_WIDTH
         ).rstrip()
@@ -124,7 +124,7 @@ class Conversion:
         said = ", ".join(f"{n} {one}" for n, one in zip(counts, Equivalent, strict=True))
         return f"{self.source}: fields: {said}; the comments at its top name them"
 
-    def problems(self) -> list[str]:
+    def find_problems(self) -> list[str]:
         """Why the release is not valid yet; empty if it is."""
         try:
             load_release(self.render(), "the conversion")
@@ -149,7 +149,7 @@ def dns_label(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63] or "metric"
 
 
-def _wrap(text: str) -> Iterator[str]:
+def _wrap_comment(text: str) -> Iterator[str]:
     """Wrap a comment; lines after the first are indented to the text."""
     line = "#   "
     for word in escape_unprintable(text).split(" "):

@@ -35,35 +35,35 @@ def convert_canary(canary: Object, templates: Sequence[Object]) -> Conversion:
     metadata = canary["metadata"]
     namespace = metadata.get("namespace")
     fields = SourceFields(canary.get("spec") or {})
-    target = fields.section("targetRef")
-    name = str(target.take("name") or metadata["name"])
-    kind = target.take("kind")
-    target.take("apiVersion")
-    target.same("name", "spec.target.name")
+    target = fields.open_section("targetRef")
+    name = str(target.take_field("name") or metadata["name"])
+    kind = target.take_field("kind")
+    target.take_field("apiVersion")
+    target.note_same("name", "spec.target.name")
     todo = []
     if kind not in {None, "Deployment"}:
-        target.none("kind", f"only Deployments are released, found {kind}")
+        target.note_missing("kind", f"only Deployments are released, found {kind}")
         todo.append(f"spec.target: a {kind} cannot be released; keep Flagger for it")
-    service, service_notes = _service(fields.section("service"), name)
-    provider = str(fields.take("provider") or "")
-    fields.changed("provider", _provider_note(provider))
-    analysis = fields.section(
+    service, service_notes = _convert_service(fields.open_section("service"), name)
+    provider = str(fields.take_field("provider") or "")
+    fields.note_changed("provider", _provider_note(provider))
+    analysis = fields.open_section(
         "analysis" if canary.get("spec", {}).get("analysis") else "canaryAnalysis"
     )
-    steps = _steps(analysis)
-    metrics = _metrics(analysis, provider, name, namespace, templates)
-    checks, approve = _checks(analysis)
+    steps = _convert_steps(analysis)
+    metrics = _convert_metrics(analysis, provider, name, namespace, templates)
+    checks, approve = _convert_checks(analysis)
     if approve and steps:
         steps[-1]["approval"] = True
     _note_rest(fields, analysis)
     spec = {
         "target": {"kind": "Deployment", "name": name},
         "service": {"name": service},
-        "traffic": _traffic(provider, service),
-        "suspend": True if fields.take("suspend") else None,
+        "traffic": _convert_traffic(provider, service),
+        "suspend": True if fields.take_field("suspend") else None,
         "checks": checks,
         "steps": steps,
-        "progressDeadline": _duration(fields.take("progressDeadlineSeconds")),
+        "progressDeadline": _format_seconds(fields.take_field("progressDeadlineSeconds")),
         "analysis": {"metrics": metrics},
     }
     notes = [*target.close(), *service_notes, *fields.notes, *analysis.close()]
@@ -73,9 +73,9 @@ def convert_canary(canary: Object, templates: Sequence[Object]) -> Conversion:
     return Conversion(f"Flagger Canary {where}{metadata['name']}", _PAGE, release, notes, todo)
 
 
-def _service(service: SourceFields, target: str) -> tuple[str, list[Any]]:
-    name = str(service.take("name") or target)
-    service.changed(
+def _convert_service(service: SourceFields, target: str) -> tuple[str, list[Any]]:
+    name = str(service.take_field("name") or target)
+    service.note_changed(
         "name", "spec.service.name; Flagger generated this Service, canary uses one of yours"
     )
     ours = "the Service and the route are your own manifests now, canary only writes the weights"
@@ -85,8 +85,8 @@ def _service(service: SourceFields, target: str) -> tuple[str, list[Any]]:
         *("apex", "primary", "canary", "backends", "delegation", "trafficPolicy", "meshName"),
         *("trafficDistribution", "unmanagedMetadata"),
     ):
-        service.changed(one, ours)
-    service.none("mirror", "requests are never mirrored")
+        service.note_changed(one, ours)
+    service.note_missing("mirror", "requests are never mirrored")
     return name, service.close()
 
 
@@ -99,7 +99,7 @@ def _provider_note(provider: str) -> str:
     )
 
 
-def _traffic(provider: str, service: str) -> dict[str, Any]:
+def _convert_traffic(provider: str, service: str) -> dict[str, Any]:
     match _ROUTERS.get(provider):
         case "istio":
             return {"istio": {"virtualService": service}}
@@ -111,24 +111,24 @@ def _traffic(provider: str, service: str) -> dict[str, Any]:
             return {"replicas": {}}
 
 
-def _steps(analysis: SourceFields) -> list[dict[str, Any]]:
+def _convert_steps(analysis: SourceFields) -> list[dict[str, Any]]:
     """Return the weights of `stepWeights`, or up to `maxWeight`; each lasts one interval."""
-    interval = analysis.take("interval") or "1m"
-    analysis.changed(
+    interval = analysis.take_field("interval") or "1m"
+    analysis.note_changed(
         "interval",
         "the duration of each step; metrics are read at every scrape, and a step ends when the "
         "evidence suffices, not before its duration",
     )
-    named = analysis.take("stepWeights")
-    single, most = analysis.take("stepWeight"), analysis.take("maxWeight")
-    analysis.same("stepWeights", "the weights of spec.steps")
-    analysis.same("stepWeight", "the distance of the weights of spec.steps")
-    analysis.same("maxWeight", "the last weight of spec.steps")
-    analysis.changed(
+    named = analysis.take_field("stepWeights")
+    single, most = analysis.take_field("stepWeight"), analysis.take_field("maxWeight")
+    analysis.note_same("stepWeights", "the weights of spec.steps")
+    analysis.note_same("stepWeight", "the distance of the weights of spec.steps")
+    analysis.note_same("maxWeight", "the last weight of spec.steps")
+    analysis.note_changed(
         "iterations", "one step of 100: canary has no run of tests at weight 0 except checks"
     )
-    analysis.none("mirror", "requests are never mirrored")
-    analysis.none("mirrorWeight", "requests are never mirrored")
+    analysis.note_missing("mirror", "requests are never mirrored")
+    analysis.note_missing("mirrorWeight", "requests are never mirrored")
     if isinstance(named, list):
         weights = [int(one) for one in named]
     elif single:
@@ -140,30 +140,30 @@ def _steps(analysis: SourceFields) -> list[dict[str, Any]]:
     return [{"weight": weight, "duration": str(interval)} for weight in rising]
 
 
-def _metrics(
+def _convert_metrics(
     analysis: SourceFields,
     provider: str,
     target: str,
     namespace: str | None,
     templates: Sequence[Object],
 ) -> list[dict[str, Any]]:
-    found = analysis.take("metrics") or []
-    analysis.changed(
+    found = analysis.take_field("metrics") or []
+    analysis.note_changed(
         "metrics",
         "the canary is compared with stable; a fixed threshold is only an additional limit",
     )
-    analysis.changed(
+    analysis.note_changed(
         "threshold",
         "no number of failed checks: the release is rolled back when the evidence of a regression "
         "suffices (spec.analysis.falsePositiveRate)",
     )
     preset = _PRESETS.get(provider, "http")
-    made = [_metric(one, preset, target, namespace, templates) for one in found]
+    made = [_convert_metric(one, preset, target, namespace, templates) for one in found]
     kept = [one for one in made if one]
     return kept or [{"name": "errors", "ratio": {"preset": preset}}]
 
 
-def _metric(
+def _convert_metric(
     metric: Mapping[str, Any],
     preset: str,
     target: str,
@@ -204,10 +204,10 @@ def _template_query(reference: Mapping[str, Any], templates: Sequence[Object]) -
     return ""
 
 
-def _checks(analysis: SourceFields) -> tuple[list[dict[str, Any]], bool]:
+def _convert_checks(analysis: SourceFields) -> tuple[list[dict[str, Any]], bool]:
     """Convert webhooks to checks, and return whether a person must approve."""
-    hooks = analysis.take("webhooks") or []
-    analysis.changed(
+    hooks = analysis.take_field("webhooks") or []
+    analysis.note_changed(
         "webhooks",
         "pre-rollout, rollout and post-rollout are spec.checks (2xx passes, 4xx fails); "
         "confirm-rollout and confirm-promotion are an approval of the last step (canary promote); "
@@ -229,26 +229,34 @@ def _checks(analysis: SourceFields) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _note_rest(fields: SourceFields, analysis: SourceFields) -> None:
-    fields.same("progressDeadlineSeconds", "spec.progressDeadline")
-    fields.same("suspend", "spec.suspend")
-    fields.none("autoscalerRef", "not needed: the autoscaler of the Deployment keeps its pods")
-    fields.none("ingressRef", "an Ingress cannot be weighted: use a route of the Gateway API")
-    fields.none("routeRef", "not needed: canary does not generate the route")
-    fields.none("upstreamRef", "Gloo upstreams cannot be weighted")
-    fields.none("metricsServer", "the operator has one Prometheus (--prometheus-url)")
-    fields.changed(
+    fields.note_same("progressDeadlineSeconds", "spec.progressDeadline")
+    fields.note_same("suspend", "spec.suspend")
+    fields.note_missing(
+        "autoscalerRef", "not needed: the autoscaler of the Deployment keeps its pods"
+    )
+    fields.note_missing(
+        "ingressRef", "an Ingress cannot be weighted: use a route of the Gateway API"
+    )
+    fields.note_missing("routeRef", "not needed: canary does not generate the route")
+    fields.note_missing("upstreamRef", "Gloo upstreams cannot be weighted")
+    fields.note_missing("metricsServer", "the operator has one Prometheus (--prometheus-url)")
+    fields.note_changed(
         "skipAnalysis",
         "no field: `canary promote NAME --skip-analysis --reason TEXT` skips it once and records "
         "the reason",
     )
-    fields.none("revertOnDeletion", "not needed: the Deployment is yours and stays as it is")
-    analysis.none("stepWeightPromotion", "promotion rolls the Deployment by its own strategy")
+    fields.note_missing(
+        "revertOnDeletion", "not needed: the Deployment is yours and stays as it is"
+    )
+    analysis.note_missing(
+        "stepWeightPromotion", "promotion rolls the Deployment by its own strategy"
+    )
     for name in ("primaryReadyThreshold", "canaryReadyThreshold"):
-        analysis.none(name, "a step passes only with the full number of ready pods")
-    analysis.changed("alerts", "spec.notify: write the receivers there, with their Secrets")
-    analysis.none("sessionAffinity", "write cookies into your route: docs/routers.md")
-    analysis.none("match", "A/B tests by header: write the match into your route")
+        analysis.note_missing(name, "a step passes only with the full number of ready pods")
+    analysis.note_changed("alerts", "spec.notify: write the receivers there, with their Secrets")
+    analysis.note_missing("sessionAffinity", "write cookies into your route: docs/routers.md")
+    analysis.note_missing("match", "A/B tests by header: write the match into your route")
 
 
-def _duration(seconds: Any) -> str | None:  # noqa: ANN401 - foreign YAML
+def _format_seconds(seconds: Any) -> str | None:  # noqa: ANN401 - foreign YAML
     return None if seconds is None else f"{int(seconds)}s"

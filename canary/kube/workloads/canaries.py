@@ -103,7 +103,7 @@ class Canaries:
             pods=tuple(parse_pod(pod) for pod in sorted(pods, key=_name_of)),
             not_created=why_not_created(deployment, pods),
             follows_service=service is None
-            or self._ports(resource) in (None, service["spec"].get("ports")),
+            or self._read_ports(resource) in (None, service["spec"].get("ports")),
             selected_by=selecting,
         )
 
@@ -121,7 +121,7 @@ class Canaries:
             raise ConflictError(f"the canary has template {has}, expected {action.template}")
         served = self._has_service(resource, owner)
         if action.replicas > 0 and (deployment is None or not served):
-            deployment = self._create(resource, owner, target, action, deployment)
+            deployment = self._create_canary(resource, owner, target, action, deployment)
         self._sync_ports(resource, owner)
         if deployment is not None and deployment["spec"]["replicas"] != action.replicas:
             guard = expect_unchanged(deployment, "/metadata/uid", "/spec/replicas")
@@ -140,7 +140,7 @@ class Canaries:
         ours = self._get_own(SERVICES, resource, owner)
         return ours is not None or without_service(self.objects, resource)
 
-    def _create(
+    def _create_canary(
         self,
         resource: ReleaseResource,
         owner: Object,
@@ -197,14 +197,14 @@ class Canaries:
 
     def _sync_ports(self, resource: ReleaseResource, owner: Object) -> None:
         """Copy the ports of the user's Service, which may change during a release."""
-        service, ports = self._get_own(SERVICES, resource, owner), self._ports(resource)
+        service, ports = self._get_own(SERVICES, resource, owner), self._read_ports(resource)
         if service is None or ports is None or service["spec"].get("ports") == ports:
             return
         guard = expect_unchanged(service, "/metadata/uid", "/spec/ports")
         moved = {"op": "replace", "path": "/spec/ports", "value": ports}
         self.objects.patch(SERVICES, resource.namespace, canary_name(resource), [*guard, moved])
 
-    def _ports(self, resource: ReleaseResource) -> list[Object] | None:
+    def _read_ports(self, resource: ReleaseResource) -> list[Object] | None:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         return (canary_ports(service) or None) if service else None
 

@@ -66,7 +66,7 @@ def read_job_result(check: str, job: Object, pods: Sequence[Object]) -> CheckSta
     Job failed without a decision.
     """
     conditions = _true_conditions(job)
-    ends = [end for pod in pods for end in _terminations(pod) if end.get("exitCode")]
+    ends = [end for pod in pods for end in _list_terminations(pod) if end.get("exitCode")]
     failed = [end for end in ends if end["exitCode"] == ATTEMPTS]
     if failed:
         return CheckStatus(name=check, verdict=Verdict.FAIL, message=_last_lines(failed[-1]))
@@ -93,7 +93,7 @@ def _true_conditions(job: Object) -> dict[str, Any]:
     return {one["type"]: one for one in found if one["status"] == "True"}
 
 
-def _terminations(pod: Object) -> list[Any]:
+def _list_terminations(pod: Object) -> list[Any]:
     status = pod.get("status") or {}
     containers = [
         *(status.get("initContainerStatuses") or []),

@@ -42,16 +42,16 @@ class CheckRunner:
         found: list[CheckStatus] = []
         for check in select_due_checks(resource.spec, resource.status).checks:
             passed = all(one.verdict is Verdict.PASS for one in found)
-            result = self._result(resource, owner, check) if passed else None
+            result = self._read_result(resource, owner, check) if passed else None
             found.append(result or CheckStatus(name=check.name, message="not started"))
         return tuple(found)
 
     def run(self, resource: ReleaseResource, owner: Object) -> None:
         """Start the first check that has not been started, if all before it have passed."""
         for check in select_due_checks(resource.spec, resource.status).checks:
-            result = self._result(resource, owner, check)
+            result = self._read_result(resource, owner, check)
             if result is None:
-                self._start(resource, owner, check)
+                self._start_check(resource, owner, check)
                 return
             if result.verdict is not Verdict.PASS:
                 return
@@ -64,7 +64,9 @@ class CheckRunner:
                     name = job["metadata"]["name"]
                     self.objects.delete(JOBS, resource.namespace, name, "Background")
 
-    def _result(self, resource: ReleaseResource, owner: Object, check: Check) -> CheckStatus | None:
+    def _read_result(
+        self, resource: ReleaseResource, owner: Object, check: Check
+    ) -> CheckStatus | None:
         name = _attempt_id(resource, owner, check)
         if check.webhook is not None:
             return self.webhooks.result(check.name, name)
@@ -94,7 +96,7 @@ class CheckRunner:
             return None
         return self.objects.get(CRON_JOBS, resource.namespace, check.job_from.cron_job)
 
-    def _start(self, resource: ReleaseResource, owner: Object, check: Check) -> None:
+    def _start_check(self, resource: ReleaseResource, owner: Object, check: Check) -> None:
         service = self.objects.get(SERVICES, resource.namespace, service_name(resource))
         if service is None or not service["spec"].get("ports"):
             gone = "no longer exists" if service is None else "has no ports"

@@ -20,7 +20,7 @@ def pause_patch(seen: TargetState, release: str, stable: str, mode: PauseMode) -
     [] when nothing has to change.
     """
     vetted = seen.wanted == stable
-    whole = seen.keeper(stable) is not None and not seen.others
+    whole = seen.find_replica_set(stable) is not None and not seen.others
     paused = not vetted or (mode is PauseMode.AT_REST and whole)
     patch = _guard_steps(
         seen, [*_mark_steps(seen, release, stable), *_pause_steps(seen, paused=paused)]
@@ -82,7 +82,7 @@ def unmanage_abandoned_patch(seen: TargetState) -> Patch:
 
     It is one write, so the Deployment never rolls out the paused template, and no pod restarts.
     """
-    keeper = seen.keeper(seen.stable) if seen.paused and seen.stable is not None else None
+    keeper = seen.find_replica_set(seen.stable) if seen.paused and seen.stable is not None else None
     back: Patch = []
     if keeper is not None and seen.wanted != seen.stable:
         wanted = users_template(keeper["spec"]["template"])
@@ -92,7 +92,7 @@ def unmanage_abandoned_patch(seen: TargetState) -> Patch:
 
 
 def _mark_steps(seen: TargetState, release: str, stable: str) -> Patch:
-    keeper = seen.keeper(stable)
+    keeper = seen.find_replica_set(stable)
     name = keeper["metadata"]["name"] if keeper else None
     return annotation_patch(seen.deployment, {HOLD: release, STABLE: stable, STABLE_SET: name})
 

@@ -67,7 +67,7 @@ class TargetState:
         A template that equals that of the recorded stable ReplicaSet has the recorded hash, also
         after a newer API server has added defaults to both.
         """
-        noted = self._noted
+        noted = self._find_noted
         template = owner["spec"]["template"]
         if noted is not None and same_template(noted["spec"]["template"], template):
             return annotations_of(self.deployment)[STABLE]
@@ -76,19 +76,21 @@ class TargetState:
     @property
     def restart_of(self) -> str | None:
         """Hash of the stable template, when the Deployment's only restarts its pods; else None."""
-        noted = self._noted
+        noted = self._find_noted
         if noted is None or self.wanted == self.stable:
             return None
         vetted = without_restart(noted["spec"]["template"])
         return self.stable if without_restart(self.template) == vetted else None
 
-    def keeper(self, template: str) -> Object | None:
+    def find_replica_set(self, template: str) -> Object | None:
         """Return the ReplicaSet with the template of this hash."""
         return next((one for one in self.sets if self.hash_of(one) == template), None)
 
-    def lost(self, stable: str | None) -> bool:
+    def is_stable_lost(self, stable: str | None) -> bool:
         """Return whether neither the Deployment nor a ReplicaSet has the template of this hash."""
-        return stable is not None and self.wanted != stable and self.keeper(stable) is None
+        return (
+            stable is not None and self.wanted != stable and self.find_replica_set(stable) is None
+        )
 
     @property
     def running(self) -> str | None:
@@ -110,22 +112,24 @@ class TargetState:
     @property
     def other_ready(self) -> str | None:
         """Hash of the only template other than `wanted` that has ready pods, or None."""
-        others = [one for one in self._others() if int(_status_of(one).get("readyReplicas", 0)) > 0]
+        others = [
+            one for one in self._list_others() if int(_status_of(one).get("readyReplicas", 0)) > 0
+        ]
         return self.hash_of(others[0]) if len(others) == 1 else None
 
     @property
     def others(self) -> bool:
         """Whether pods of another template than `wanted` exist."""
-        return any(self._others())
+        return any(self._list_others())
 
-    def _others(self) -> Iterator[Object]:
+    def _list_others(self) -> Iterator[Object]:
         for one in self.sets:
             pods = max(int(one["spec"].get("replicas", 0)), int(_status_of(one).get("replicas", 0)))
             if pods > 0 and not same_template(one["spec"]["template"], self.template):
                 yield one
 
     @cached_property
-    def _noted(self) -> Object | None:
+    def _find_noted(self) -> Object | None:
         """The ReplicaSet that is recorded as the stable one."""
         noted = annotations_of(self.deployment)
         if STABLE not in noted:
@@ -133,7 +137,7 @@ class TargetState:
         sets = (one for one in self.sets if one["metadata"]["name"] == noted.get(STABLE_SET))
         return next(sets, None)
 
-    def held(self, release: str, mode: PauseMode, *, resting: bool) -> bool:
+    def is_held(self, release: str, mode: PauseMode, *, resting: bool) -> bool:
         """Return whether a changed template is kept from rolling out.
 
         A target with the stable template and pods of another one is not held even if it is paused:
@@ -141,7 +145,7 @@ class TargetState:
         OnChange, a target at rest that is still paused is not held either: it has to be resumed.
         """
         vetted = self.stable is not None and self.wanted == self.stable
-        if vetted and (self.others or self.keeper(self.wanted) is None):
+        if vetted and (self.others or self.find_replica_set(self.wanted) is None):
             return False
         if mode is PauseMode.AT_REST:
             return self.paused and (self.managed_by == release or not resting)

@@ -23,7 +23,7 @@ _MAX_TIMEOUT = 300.0
 """Upper limit in seconds for a webhook's time-out."""
 
 
-def poster(rules: AddressRules) -> PostJson:
+def build_poster(rules: AddressRules) -> PostJson:
     """Return a function that posts to allowed addresses, and ignores response bodies."""
     client = HttpClient(rules, Limits(connect=5.0, read=_MAX_TIMEOUT, whole=_MAX_TIMEOUT))
 
@@ -56,7 +56,7 @@ class Webhooks:
             for old in list(self._results)[: max(0, len(self._results) - _KEPT)]:
                 del self._results[old]
             self._results[body["id"]] = self._pool.submit(
-                body["namespace"], lambda: self._call(check, url, timeout, body)
+                body["namespace"], lambda: self._call_webhook(check, url, timeout, body)
             )
 
     def result(self, check: str, attempt_id: str) -> CheckStatus | None:
@@ -78,7 +78,9 @@ class Webhooks:
         """Start no more calls; running calls end with their time-outs."""
         self._pool.close()
 
-    def _call(self, check: str, url: str, timeout: float, body: Mapping[str, str]) -> CheckStatus:
+    def _call_webhook(
+        self, check: str, url: str, timeout: float, body: Mapping[str, str]
+    ) -> CheckStatus:
         try:
             code = self._post(url, body, timeout)
         except CanaryError as error:

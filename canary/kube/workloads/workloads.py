@@ -74,9 +74,9 @@ class KubeWorkloads:
 
     def read(self, resource: ReleaseResource) -> Workload:
         """Read target, canary and checks."""
-        owner = _owner(resource)
+        owner = _build_owner(resource)
         return Workload(
-            self._target(resource, owner),
+            self._read_target(resource, owner),
             self._canaries.read(resource, owner),
             self._checks.read(resource, owner),
         )
@@ -96,13 +96,13 @@ class KubeWorkloads:
             case PinMinReplicas() | UnpinMinReplicas():
                 self._change_capacity(resource, action)
             case EnsureCanary():
-                owner, target = _owner(resource), read_target(self._objects, resource)
+                owner, target = _build_owner(resource), read_target(self._objects, resource)
                 self._canaries.ensure(resource, owner, target, action)
             case DeleteCanary():
-                self._checks.stop(resource, _owner(resource))
-                self._canaries.delete(resource, _owner(resource))
+                self._checks.stop(resource, _build_owner(resource))
+                self._canaries.delete(resource, _build_owner(resource))
             case RunChecks():
-                self._checks.run(resource, _owner(resource))
+                self._checks.run(resource, _build_owner(resource))
             case _:
                 assert_never(action)
 
@@ -114,22 +114,22 @@ class KubeWorkloads:
         for deployment in self._objects.list(DEPLOYMENTS, key.namespace, {}):
             if annotations_of(deployment).get(HOLD) == key.name:
                 target = TargetState(deployment, list_replica_sets(self._objects, deployment))
-                self._patch(target, unmanage_abandoned_patch(target))
+                self._patch_target(target, unmanage_abandoned_patch(target))
 
-    def _target(self, resource: ReleaseResource, owner: Object) -> TargetDeployment | None:
+    def _read_target(self, resource: ReleaseResource, owner: Object) -> TargetDeployment | None:
         target = read_target(self._objects, resource)
         if target is None:
             return None
         pods = list_pods(self._objects, target.deployment, target.sets)
-        scalers = self._scalers(resource)
+        scalers = self._list_autoscalers(resource)
         resting = resource.status.intent is Intent.REST
         return TargetDeployment(
             replicas=target.replicas,
             template=target.wanted,
             running=target.running,
-            held=target.held(resource.name, self._pause_mode(), resting=resting),
+            held=target.is_held(resource.name, self._pause_mode(), resting=resting),
             paused=target.paused,
-            stable_lost=target.lost(resource.status.stable_hash),
+            stable_lost=target.is_stable_lost(resource.status.stable_hash),
             pods=tuple(sorted((parse_pod(pod) for pod in pods), key=lambda pod: pod.name)),
             obstacle=find_obstacle(self._objects, resource, owner, target) if resting else None,
             restart_of=target.restart_of,
@@ -145,13 +145,13 @@ class KubeWorkloads:
         target = read_target(self._objects, resource)
         if isinstance(action, UnmanageTarget):
             if target is not None and target.managed_by == resource.name:
-                self._patch(target, unmanage_patch(target))
+                self._patch_target(target, unmanage_patch(target))
             return
         if target is None:
             raise ConflictError(f"Deployment {resource.spec.target.name} no longer exists")
         match action:
             case PauseTarget(stable):
-                self._pause(resource, target, stable)
+                self._pause_target(resource, target, stable)
             case RestoreTemplate(template, roll):
                 self._restore_template(resource, target, template, roll=roll)
             case ResumeTarget(template):
@@ -159,28 +159,28 @@ class KubeWorkloads:
             case RestartTarget(template, at):
                 self._roll_out(target, template, restart_patch(target, at))
             case NoteRejection(rejection):
-                self._patch(target, rejection_patch(target, rejection))
+                self._patch_target(target, rejection_patch(target, rejection))
 
-    def _pause(self, resource: ReleaseResource, target: TargetState, stable: str) -> None:
+    def _pause_target(self, resource: ReleaseResource, target: TargetState, stable: str) -> None:
         """Add the finalizer, then pause: a paused target always has a release that resumes it."""
         mode = self._pause_mode()
         if mode is PauseMode.AT_REST or target.wanted != stable:
             self._add_finalizer(resource)
-        self._patch(target, pause_patch(target, resource.name, stable, mode))
+        self._patch_target(target, pause_patch(target, resource.name, stable, mode))
         if target.wanted == stable and target.others:
             raise TransientError("pods of another template are still being removed")
-        if target.wanted == stable and target.keeper(stable) is None:
+        if target.wanted == stable and target.find_replica_set(stable) is None:
             raise TransientError("the target's ReplicaSet does not exist yet")
 
     def _roll_out(self, target: TargetState, template: str, patch: Patch) -> None:
         if target.wanted != template:
             raise ConflictError(f"the target has template {target.wanted} now, expected {template}")
-        self._patch(target, patch)
+        self._patch_target(target, patch)
 
     def _restore_template(
         self, resource: ReleaseResource, target: TargetState, template: str, *, roll: bool
     ) -> None:
-        keeper = target.keeper(template)
+        keeper = target.find_replica_set(template)
         if keeper is not None:
             patch = restore_template_patch(target, resource.name, keeper, template, roll=roll)
         elif target.wanted == template:
@@ -192,9 +192,9 @@ class KubeWorkloads:
                 f"apply the manifests of the desired version",
                 retry_after=10.0,
             )
-        self._patch(target, patch)
+        self._patch_target(target, patch)
 
-    def _patch(self, target: TargetState, patch: Patch) -> None:
+    def _patch_target(self, target: TargetState, patch: Patch) -> None:
         metadata = target.deployment["metadata"]
         if patch:
             self._objects.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
@@ -202,7 +202,7 @@ class KubeWorkloads:
     def _change_capacity(
         self, resource: ReleaseResource, action: PinMinReplicas | UnpinMinReplicas
     ) -> None:
-        for scaler in self._scalers(resource):
+        for scaler in self._list_autoscalers(resource):
             if isinstance(action, PinMinReplicas):
                 raised = pin_patch(scaler, action.replicas)
                 self._patch_scaler(scaler, [] if keda_owner([scaler]) else raised)
@@ -216,7 +216,7 @@ class KubeWorkloads:
             return scaler
         return self._objects.patch(AUTOSCALERS, metadata["namespace"], metadata["name"], patch)
 
-    def _scalers(self, resource: ReleaseResource) -> list[Object]:
+    def _list_autoscalers(self, resource: ReleaseResource) -> list[Object]:
         found = self._objects.list(AUTOSCALERS, resource.namespace, {})
         return list(select_autoscalers(resource.spec.target.name, found))
 
@@ -231,7 +231,7 @@ class KubeWorkloads:
             self._objects.patch(RELEASES, resource.namespace, resource.name, [*guard, add])
 
 
-def _owner(resource: ReleaseResource) -> Object:
+def _build_owner(resource: ReleaseResource) -> Object:
     """Return the release as the owner of the objects that are made for it."""
     identity = {"name": resource.name, "namespace": resource.namespace, "uid": resource.uid}
     return {"metadata": identity}

@@ -52,17 +52,17 @@ class RequestTemplate:
         """Return whether the status counts as success."""
         return status in self.expected if self.expected else 200 <= status < 400  # noqa: PLR2004
 
-    def written(self, row: Mapping[str, str]) -> "RenderedRequest":
+    def fill_in(self, row: Mapping[str, str]) -> "RenderedRequest":
         """Return the request with the values of one row inserted."""
         return RenderedRequest(
             self,
             self.path.fill(row, _percent_encoded),
             [f"{name}: {text.fill(row)}" for name, text in self.headers.items()],
-            None if self.body is None else self.body.fill(row, self._escape).encode(),
+            None if self.body is None else self.body.fill(row, self._select_escape).encode(),
         )
 
     @property
-    def _escape(self) -> Callable[[str], str]:
+    def _select_escape(self) -> Callable[[str], str]:
         return _json_escaped if self.in_json else str
 
 
@@ -122,14 +122,14 @@ class RequestMix:
         """Return a function that draws the n-th request; the same seed draws the same requests."""
         chance = random.Random(seed)  # noqa: S311 - reproducible, and no secret
         weights = list(accumulate(request.weight for request in self.requests))
-        fixed = {one.name: one.written({}) for one in self.requests if not one.names}
+        fixed = {one.name: one.fill_in({}) for one in self.requests if not one.names}
 
         def drawn(number: int) -> RenderedRequest:
             (kind,) = chance.choices(self.requests, cum_weights=weights)
             if ready := fixed.get(kind.name):
                 return ready
             index = number if self.rows.order is RowOrder.SEQUENCE else chance.getrandbits(48)
-            return kind.written(self.rows.row(index % self.rows.count, number))
+            return kind.fill_in(self.rows.row(index % self.rows.count, number))
 
         return drawn
 

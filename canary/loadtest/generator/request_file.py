@@ -129,7 +129,7 @@ def _add_problems(document: Document, details: list[ErrorDetails]) -> None:
         found = path_and_sentence(detail, RequestFileSpec)
         if found and not document.unreadable(found[0]):
             place = tuple(part for part in found[0] if part != "[key]")
-            document.problems.append(document.problem(place, found[1]))
+            document.problems.append(document.build_problem(place, found[1]))
 
 
 def _build_request(path: Path, spec: RequestSpec) -> RequestTemplate:

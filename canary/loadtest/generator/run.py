@@ -47,7 +47,7 @@ class LoadResult:
             *(
                 tally
                 for (stage, kind), tally in self.parts.items()
-                if kind == name and self._counts(stage)
+                if kind == name and self._is_measured(stage)
             )
         )
 
@@ -55,10 +55,10 @@ class LoadResult:
     def measured(self) -> RequestTally:
         """All requests except those of the warm-up."""
         return sum_tallies(
-            *(tally for (stage, _), tally in self.parts.items() if self._counts(stage))
+            *(tally for (stage, _), tally in self.parts.items() if self._is_measured(stage))
         )
 
-    def _counts(self, stage: int) -> bool:
+    def _is_measured(self, stage: int) -> bool:
         return self.plan.schedule.stages[stage].measured
 
 

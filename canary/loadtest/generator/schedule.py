@@ -47,7 +47,7 @@ class LoadStage:
         """Return the requests per second `at` seconds after the stage begins."""
         return self.start + (self.end - self.start) * at / self.seconds
 
-    def when(self, count: float) -> float:
+    def seconds_until(self, count: float) -> float:
         """Return the seconds from the stage's beginning until `count` requests are due.
 
         `count` is above 0 and at most `self.count`. Solves
@@ -122,7 +122,7 @@ class LoadSchedule:
                 index += 1
                 if index == len(self.stages):
                     return
-            at = begins[index] + self.stages[index].when(tick - before)
+            at = begins[index] + self.stages[index].seconds_until(tick - before)
             yield ScheduledRequest(turn * workers + worker, at, index)
 
 

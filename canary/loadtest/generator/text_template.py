@@ -24,9 +24,9 @@ class TextTemplate:
         """Return the text with the values of a row, each escaped by `quoted`."""
         if len(self.parts) == 1:
             return self.parts[0]
-        return "".join(self._filled(row, quoted))
+        return "".join(self._filled_parts(row, quoted))
 
-    def _filled(self, row: Mapping[str, str], quoted: Callable[[str], str]) -> Iterator[str]:
+    def _filled_parts(self, row: Mapping[str, str], quoted: Callable[[str], str]) -> Iterator[str]:
         for index, part in enumerate(self.parts):
             yield quoted(row[part]) if index % 2 else part
 
