@@ -20,10 +20,10 @@ class PassResult:
     status: Status
     """The status as written."""
     requeue_after: float | None
-    """Seconds until the next pass; None: only after a change."""
+    """Seconds until the next reconcile; None: only after a change."""
     done: ActResult
     judged_until: float | None = None
-    """Time up to which this pass has judged (seconds), even if not written yet."""
+    """End of the samples that this reconcile analyzed (seconds), even if not written yet."""
     wait_at_most: float | None = None
     """See Plan."""
 
@@ -31,7 +31,7 @@ class PassResult:
 def update_status(world: World, snapshot: Snapshot, plan: Plan, done: ActResult) -> PassResult:
     """Write the plan's status if the whole plan was carried out.
 
-    Otherwise write only reason and message; the next pass decides again from what it finds.
+    Otherwise write only reason and message; the next reconcile reads all objects and decides again.
     """
     before = snapshot.resource.status
     if done.refused is not None:
@@ -60,10 +60,10 @@ def _build_result(written: Status, plan: Plan, done: ActResult) -> PassResult:
 def _report_refusal(
     world: World, snapshot: Snapshot, plan: Plan, refused: TransientError
 ) -> Status:
-    """Write the reason and the error of a refused action; decisions stay as they were.
+    """Write the reason and the error of a refused action, and leave decisions unchanged.
 
-    The analysis state does not change, so that the same samples are analyzed again. The next pass
-    resolves a conflict, so a conflict is reported only if the reason changed.
+    The analysis state does not change, so that the same samples are analyzed again. The next
+    reconcile resolves a conflict, so a conflict is reported only if the reason changed.
     """
     before, said = snapshot.resource.status, plan.status.reason
     again = isinstance(refused, ConflictError) and before.reason is said
@@ -100,7 +100,8 @@ def _is_due(before: Status, after: Status, now: float) -> bool:
 def _strip_figures(status: Status) -> tuple[object, ...]:
     """Return the status without figures and messages about them.
 
-    That the judge has begun is no figure: until that is written, passes read stable's past again.
+    Whether the analysis has started is kept: until it is written, each reconcile reads stable's
+    history again.
     """
     release = status.release.model_copy(update={"data_seen_at": None}) if status.release else None
     conditions = tuple((one.type, one.status, one.reason) for one in status.conditions)

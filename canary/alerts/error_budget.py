@@ -119,8 +119,8 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
             lasting,
             "{{ $labels.service }} in {{ $labels.namespace }}: {{ $value | humanizePercentage }} "
             f"of requests failed in {long}",
-            f"Over {long} and {short} the error budget burns at {rate:g} times the allowed rate, "
-            f"measured with preset {{{{ $labels.source }}}}. "
+            f"Over {long} and over {short}, errors consume the error budget at more than "
+            f"{rate:g} times the allowed rate, measured with preset {{{{ $labels.source }}}}. "
             "`canary get -n {{ $labels.namespace }}` shows releases in flight.",
             {"window": long},
         )

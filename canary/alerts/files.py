@@ -19,7 +19,7 @@ _CHART: Final = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes several lines as a block, and no anchors."""
+    """Writes multi-line strings as literal blocks (`|`), and repeated values without anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
         """Write repeated values in full instead of anchors and aliases."""

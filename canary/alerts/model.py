@@ -8,7 +8,7 @@ from canary.runbooks import BASE
 
 
 class Team(StrEnum):
-    """Recipient of an alert: the label by which Alertmanager routes."""
+    """Recipient of an alert; a label, by which Alertmanager can route."""
 
     DATABASE = "database"
     SERVICE = "service"
@@ -26,11 +26,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """Settings of the chart, as texts that are inserted into expressions unchanged.
+    """Settings of the chart, as strings that are inserted into expressions unchanged.
 
     `budget` is the share of requests that may fail (0.001: an objective of 99.9 %), `limit` the
-    share of a pool above which it is nearly full, `services` a regular expression of the services
-    whose errors matter, `runbooks` the address below which the runbooks are.
+    utilization above which a pool counts as nearly full, `services` a regular expression of the
+    services whose errors are alerted on, `runbooks` the base URL of the runbooks.
     """
 
     limit: str = "0.75"

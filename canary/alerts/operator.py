@@ -13,7 +13,7 @@ _ENDS_BY_ITSELF = (
     Phase.ROLLING_BACK,
     Phase.TERMINATING,
 )
-"""Phases that end soon unless something is wrong."""
+"""Phases that are short unless something is wrong."""
 _HELD = tuple(reason for reason in Reason if reason.info.holds_weight)
 
 
@@ -31,7 +31,7 @@ def _operator_alerts() -> Iterator[Alert]:
         "5m",
         "No canary operator is running",
         "Prometheus has received no metrics of an operator for 5 minutes. Either no operator runs, "
-        "and no weight is changed, or it is not scraped.",
+        "so releases do not progress, or Prometheus does not scrape it.",
     )
     # Other operators also export the metric of the leader election.
     yield Alert(
@@ -52,7 +52,8 @@ def _operator_alerts() -> Iterator[Alert]:
         f"count({_verdict_expression(Verdict.UNAVAILABLE)}) > 0",
         "3m",
         "The canary operator cannot query Prometheus",
-        "{{ $value }} releases wait: none is promoted or rolled back because of its metrics.",
+        "{{ $value }} releases wait: without metrics the operator neither promotes them nor rolls "
+        "them back for errors.",
     )
 
 
@@ -66,7 +67,7 @@ def _release_alerts() -> Iterator[Alert]:
         _verdict_expression(Verdict.NO_DATA),
         "10m",
         f"{release} has had no metrics for 10 minutes",
-        f"Its weight is frozen; without data nothing is promoted. {explain}",
+        f"Its weight is frozen, and it is not promoted without data. {explain}",
     )
     yield Alert(
         "CanaryReleaseStuck",

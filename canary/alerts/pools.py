@@ -182,7 +182,8 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
         f"{UTILISATION} > 0.95",
         "1m",
         f"{full} of {_POD} are in use",
-        f"{_POD}{_OF}, is nearly exhausted: further requests wait and then fail.{_LOOK}",
+        f"{_POD}{_OF}, is nearly exhausted: without a free connection, requests wait and then "
+        f"fail.{_LOOK}",
     )
     yield from _forecast_alerts()
     yield _build_alert(
@@ -190,16 +191,16 @@ def _build_alerts(settings: AlertSettings) -> Iterator[Alert]:
         Severity.CRITICAL,
         f"avg_over_time({WAITING}[2m]) >= 1\nor {REFUSED} > 0",
         "2m",
-        f"Requests of {_POD} wait for a database connection",
-        f"At {_POD}{_OF}, requests have waited for a connection or got none for 2 minutes, "
-        f"which users notice.{_LOOK}",
+        f"Requests in {_POD} are waiting for a database connection",
+        f"For 2 minutes, requests at {_POD}{_OF}, have waited for a connection or got none, which "
+        f"users notice.{_LOOK}",
     )
 
 
 def _forecast_alerts() -> Iterator[Alert]:
     held = (
-        f"`{RESIDUAL}` is the number of connections that requests do not account for. A traffic "
-        "surge does not cause this."
+        f"`{RESIDUAL}` is the number of connections in use beyond those that requests need. A "
+        "traffic surge does not increase it."
     )
     # The edge of a surge stays in the window for ten minutes and distorts the residual.
     for severity, seconds, lasting in (
@@ -212,7 +213,7 @@ def _forecast_alerts() -> Iterator[Alert]:
             f"{EXHAUSTION} < {seconds}",
             lasting,
             f"{_POD} leaks connections; pool exhausted in {{{{ $value | humanizeDuration }}}}",
-            f"{_POD}{_OF}, takes connections that are never returned. {held}{_LOOK}",
+            f"{_POD}{_OF}, takes connections and never returns them. {held}{_LOOK}",
         )
 
 

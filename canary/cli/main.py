@@ -10,14 +10,18 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from canary import __version__
 from canary.errors import CanaryError, ExitCode, UsageError, install_command
 from canary.render.terminal import echo
 from canary.text.sanitize import sanitize_output
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 COMMANDS: Final = {
     "demo": "demo",
@@ -56,12 +60,38 @@ PLUGIN_COMPLETION: Final = (
     "kubectl_complete-canary, which is installed beside kubectl-canary, on the PATH"
 )
 
+EXPECTED: Final = {
+    "int_parsing": "a whole number such as 10",
+    "int_from_float": "a whole number such as 10",
+    "float_parsing": "a number such as 0.5",
+    "bool_parsing": "true or false",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+}
+"""What an option expects, by the type of pydantic's error."""
 STDOUT_CLOSED: Final = "standard output is closed: redirect it to /dev/null to discard the output"
+
+
+class _CommandGroup(TyperGroup):
+    """Reports an invalid value of an option in the form of all other messages."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # a type that typer does not export
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from pydantic import ValidationError  # noqa: PLC0415 - typer imports it for values only
+
+            if isinstance(error.__cause__, ValidationError):
+                error.message = describe_invalid_value(error.__cause__)
+            raise
 
 
 def build_app(commands: Iterable[str]) -> typer.Typer:
     """Return the program with these commands; with only one of them it starts in half the time."""
     app = typer.Typer(
+        cls=_CommandGroup,
         help="Ships a new version of a service without hurting its users.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -74,6 +104,23 @@ def build_app(commands: Iterable[str]) -> typer.Typer:
         function = getattr(module, ALIASES.get(name, name))
         app.command(name, hidden=name in ALIASES)(function)
     return app
+
+
+def describe_invalid_value(error: "ValidationError") -> str:
+    """Translate typer's or pydantic's message about a value: "expected one of text, json, found …".
+
+    An enum's message is "'xml' is not one of 'text', 'json'."
+    """
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    _, is_choice, choices = message.rpartition(" is not one of ")
+    if is_choice:
+        expected = "one of " + choices.replace("'", "")
+    elif first["type"] in EXPECTED:
+        expected = EXPECTED[first["type"]].format_map(first.get("ctx", {}))
+    else:
+        return message
+    return f"expected {expected}, found {str(first['input'])!r}"
 
 
 def _print_version(requested: bool) -> None:

@@ -120,6 +120,6 @@ def _count_falls(points: Points) -> int:
 
 
 def _merge_points(one: Points, other: Points) -> Points:
-    """Return the points of both, ascending in time, each time once."""
+    """Merge both in ascending order of time; if both have a point at a time, keep the larger."""
     both = sorted((*one, *other))
     return tuple(max(same) for _, same in groupby(both, key=lambda point: point[0]))

@@ -1,4 +1,4 @@
-"""The frozen snapshot of the world for one reconcile pass; only `observe` builds it."""
+"""The frozen snapshot of a release and its objects for one reconcile; only `observe` builds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,8 +30,8 @@ class Pod:
     restarts: int = 0
     trouble: PodFailure | None = None
     lost_ready_at: float | None = None
-    """When a pod that is not ready stopped being ready (seconds since the epoch); None if it never
-    was ready, or if that is not known."""
+    """When an unready pod became unready (seconds since the epoch); None if it was never ready, or
+    if the time is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A template that was rolled back, as an annotation of the Deployment keeps it."""
+    """A template that was rolled back, as recorded in an annotation of the Deployment."""
 
     template: str
     """Hash of the template."""
@@ -71,9 +71,9 @@ class TargetDeployment:
     restart_of: str | None = None
     """Hash of the vetted template, if the current one differs only by the restart annotation."""
     floor: int | None = None
-    """Minimum of the autoscaler if canary can raise it; else None."""
+    """Minimum of the autoscaler; None if there is none that canary may raise."""
     scaled_by: str | None = None
-    """Owner that resets the autoscaler's minimum, such as `ScaledObject auth`; else None."""
+    """Owner that resets the autoscaler's minimum, such as `ScaledObject auth`; or None."""
     paused: bool = False
     """Whether the Deployment is paused, so that a deletion must resume it."""
     stable_lost: bool = False
@@ -83,10 +83,9 @@ class TargetDeployment:
     rejection: Rejection | None = None
     """The rejected template recorded on the Deployment, which outlives its CanaryRelease."""
     rejected: frozenset[str] = frozenset()
-    """Our hashes of that template and of its restarts, among those that are wanted or have pods."""
+    """Hashes of the rejected template and of its restarts, among those in use."""
     other_ready: str | None = None
-    """Our hash of the only other template with ready pods, beside the wanted one; None where there
-    is none, or more than one."""
+    """Hash of the only other template with ready pods; None if there is none, or more than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Canary:
     replicas: int
     pods: tuple[Pod, ...] = ()
     not_created: str = ""
-    """Message of the API server about pods that are not created or do not start; else empty."""
+    """Message of the API server about pods that are not created or do not start; empty if none."""
     follows_service: bool = True
     """Whether the canary's Service has the same ports as the user's Service."""
     selected_by: tuple[str, ...] = ()
@@ -118,17 +117,17 @@ class Route:
     confirmed: bool
     """Whether the router has confirmed the route as written."""
     at_rest: bool
-    """Whether the route is what the user wrote."""
+    """Whether the route is as the user wrote it, without the canary."""
     writer: str | None = None
     """Last writer of the weight, if known and not canary."""
     backends: Mapping[Side, str] = field(default_factory=dict)
     """Name of each side in the router's own metrics."""
     refused: str | None = None
-    """Sentence about why the router refuses the route; None if it does not."""
+    """Message about why the router refuses the route; None if it does not."""
     lowest: int | None = None
     """Lowest weight among several routes (percent); None with one route."""
     detail: str = ""
-    """Weight of each of several routes while they differ or are not confirmed; else empty."""
+    """Weight of each of several routes while they differ or are not confirmed; otherwise empty."""
 
     @property
     def least(self) -> int:
@@ -137,9 +136,9 @@ class Route:
 
 
 def carried_weight(ready: int, replicas: int) -> int:
-    """Return the largest weight (percent) that `ready` pods carry of the load of `replicas` pods.
+    """Return the largest weight (percent) for which `ready` pods suffice if 100 % needs `replicas`.
 
-    1 of 4 pods carries 25 %; 3 of 7 carry 42 %.
+    1 of 4 pods suffices for 25 %, 3 of 7 for 42 %.
     """
     return min(100, 100 * ready // replicas) if replicas > 0 else 100 * (ready > 0)
 
@@ -188,12 +187,12 @@ class ReleaseResource:
     finalizer: bool = False
     """The resource has our finalizer: its deletion waits until everything is restored."""
     uid: str = ""
-    """Identifies it among resources of this name, one after the other."""
+    """Distinguishes it from earlier resources with this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatioSamples:
-    """Requests and bad requests per round of scrapes, ascending; or why there are none."""
+    """Requests and bad requests per round of scrapes, in ascending order; or why there are none."""
 
     ticks: tuple[Tick, ...] | NoData | Unavailable
     bound: str = ""
@@ -202,9 +201,9 @@ class RatioSamples:
 
 @dataclass(frozen=True, slots=True)
 class PoolSamples:
-    """A pool's gauges and counters at the ends of rounds; None if the exporter has no such series.
+    """A pool's gauges and counters at the end of each round; None: not exported.
 
-    Counters start at zero with the range and never fall.
+    Counters start at zero at the start of the range and never fall.
     """
 
     in_use: MetricAnswer
@@ -219,7 +218,7 @@ class PoolSamples:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All metrics of one release by round; `since` is the time up to which they are judged."""
+    """All metrics of one release by round; those up to `since` (seconds) were analyzed before."""
 
     rounds: Rounds
     since: float
@@ -228,7 +227,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The world at one moment; missing objects are None."""
+    """A release and its objects at one moment; missing objects are None."""
 
     now: float
     resource: ReleaseResource
@@ -237,4 +236,4 @@ class Snapshot:
     route: Route | None
     checks: tuple[CheckStatus, ...] = ()
     samples: Samples | None = None
-    """Samples since the last pass; None if there is nothing to judge."""
+    """Samples since the last reconcile; None if there is nothing to analyze."""

@@ -1,9 +1,10 @@
-"""The one HTTP client, for receivers, checks, metrics pages and Prometheus.
+"""The HTTP client for receivers, checks, metrics pages and Prometheus.
 
-It follows no redirect, reads no environment (proxies, .netrc), and sends only to addresses that the
-rules allow: each connection resolves the host's name itself, and connects to what it has checked.
-A proxy resolves names itself, so here only what the name resolves to locally can be checked.
-An answer is limited in bytes after decompression, and in time however slowly it comes.
+It follows no redirects, ignores the environment (proxies, .netrc), and connects only to addresses
+that the rules allow: each connection resolves the name itself and connects to a checked address.
+Behind a proxy, which resolves names itself, only the addresses found by a local lookup are checked.
+The size of a response is limited after decompression, and the time for the whole response, so that
+a slow sender cannot hold the connection.
 """
 
 import os
@@ -47,24 +48,24 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class HttpError(TransientError):
-    """No complete answer; the message repeats nothing of the address or of the answer.
+    """There was no complete response. The message contains no part of the address or response.
 
-    `cause` is the reason that the operating system or the library gave, which may.
+    `cause` is the reason from the operating system or the library, which may contain such parts.
     """
 
     cause: str = ""
 
 
 class HostUnreachableError(HttpError):
-    """No connection."""
+    """The server cannot be reached."""
 
 
 class ConnectTimeoutError(HostUnreachableError):
-    """No connection in time."""
+    """The connection was not established in time."""
 
 
 class AnswerTimeoutError(HttpError):
-    """A connection, but no answer in time."""
+    """The connection was established, but the response did not arrive in time."""
 
 
 class TlsError(HttpError):
@@ -72,15 +73,15 @@ class TlsError(HttpError):
 
 
 class ProxyRefusedError(HttpError):
-    """The proxy does not connect to the address."""
+    """The proxy refuses to connect to the address."""
 
 
 class TooLargeError(HttpError):
-    """The answer exceeds the limit."""
+    """The response exceeds the size limit."""
 
 
 class BrokenOffError(HttpError):
-    """The answer ended early."""
+    """The response ended early."""
 
 
 class BadAddressError(PermanentError):
@@ -100,7 +101,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Certificates, and the name in the server's certificate if it is not that of the URL."""
+    """TLS settings; `server_name` is the name in the certificate if it is not the URL's."""
 
     context: ssl.SSLContext
     server_name: str | None = None
@@ -108,7 +109,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy; its URL may have a name and a password."""
+    """A proxy; its URL may contain a user name and a password."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -138,9 +139,9 @@ class HttpClient:
         proxy: Proxy | None = None,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
-        """`connections` to each address are kept open.
+        """Keep at most `connections` to each address open.
 
-        Raises BadAddressError if the proxy's address is not one.
+        Raises BadAddressError if the proxy's address is invalid.
         """
         self._limits = limits
         self._rules = rules
@@ -228,7 +229,7 @@ class HttpClient:
         self._pools.clear()
 
     def _check_target(self, host: str) -> None:
-        """Check what a name resolves to here; the proxy may know names that are not known here."""
+        """Check the addresses of a name; a name that only the proxy can resolve is allowed."""
         with suppress(socket.gaierror, UnicodeError):
             for *_, place in self._resolve(host, None, type=socket.SOCK_STREAM):
                 self._rules.check(str(place[0]))
@@ -255,31 +256,31 @@ def _read_body(response: Any, limits: Limits) -> bytes:  # noqa: ANN401  # BaseH
     while chunk := response.read1(_CHUNK, decode_content=True):
         body += chunk
         if len(body) > limits.size:
-            raise TooLargeError(f"the answer is larger than {limits.size:,} bytes")
+            raise TooLargeError(f"the response is larger than {limits.size:,} bytes")
         if time.monotonic() > deadline:
-            raise AnswerTimeoutError(f"the answer was not complete after {limits.whole:g} s")
+            raise AnswerTimeoutError(f"the response was not complete after {limits.whole:g} s")
     return bytes(body)
 
 
 _KINDS: Final[tuple[tuple[type[Exception], type[HttpError], str], ...]] = (
-    (http_errors.SSLError, TlsError, "its certificate is not accepted"),
-    (http_errors.ProxyError, ProxyRefusedError, "the proxy does not let us through"),
-    (http_errors.NameResolutionError, HostUnreachableError, "its name is not known"),
+    (http_errors.SSLError, TlsError, "TLS failed: a certificate was not accepted"),
+    (http_errors.ProxyError, ProxyRefusedError, "the proxy refused the connection"),
+    (http_errors.NameResolutionError, HostUnreachableError, "its name cannot be resolved"),
     (http_errors.NewConnectionError, HostUnreachableError, "it cannot be reached"),
     (http_errors.ConnectTimeoutError, ConnectTimeoutError, "no connection in time"),
     (http_errors.TimeoutError, AnswerTimeoutError, "no answer within {read:g} s"),
 )
-_BROKEN_OFF: Final = "it cannot be reached, or broke off"
+_BROKEN_OFF: Final = "it cannot be reached, or the connection broke off"
 
 
 def _translate_error(error: Exception, read: float) -> CanaryError:
-    """Return our error, whose message repeats nothing of the address."""
+    """Return an error whose message contains no part of the address or response."""
     if isinstance(error, HttpError):
         return error
     if isinstance(error, ValueError) and not isinstance(error, HTTPError):
         return BadAddressError("the address is invalid")
     if isinstance(error, http_errors.LocationValueError):
-        return BadAddressError("nothing can be sent to such an address")
+        return BadAddressError("requests to this kind of address are not supported")
     found = ((ours, words) for kind, ours, words in _KINDS if isinstance(error, kind))
     kind, words = next(found, (BrokenOffError, _BROKEN_OFF))
     problem = kind(words.format(read=read))

@@ -27,17 +27,17 @@ class OwnQueries(StrEnum):
     """Policy of `canary operator` for expressions and selectors that users wrote."""
 
     OFF = "off"
-    """Expressions are rejected; selectors are confined."""
+    """Expressions are rejected; selectors are confined to the release's namespace."""
     ENFORCED = "enforced"
-    """Both are confined to the release's namespace."""
+    """Expressions and selectors are confined to the release's namespace."""
     ON = "on"
-    """Both are sent unchanged."""
+    """Expressions and selectors are sent unchanged."""
 
 
 def permit_query(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
-    """Return the query in the form in which it may be sent for `query.asker`.
+    """Return the query as the policy permits it for the namespace `query.asker`.
 
-    Raises UsageError if it is not permitted.
+    Raises UsageError if the policy does not permit it.
     """
     if policy is OwnQueries.ON or not query.asker:
         return query
@@ -51,7 +51,7 @@ def permit_query(policy: OwnQueries, query: SeriesQuery) -> SeriesQuery:
 
 
 def check_expression(policy: OwnQueries, text: str, namespace: str) -> str:
-    """Return the permitted form of an expression. Raises UsageError if there is none."""
+    """Return the expression as the policy permits it. Raises UsageError if it does not."""
     if policy is OwnQueries.OFF:
         raise UsageError(
             "the operator does not run users' own queries (--own-queries=off): use ratio, "

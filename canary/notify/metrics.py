@@ -18,30 +18,32 @@ class NotificationMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._ended = Counter(
             "canary_notification_deliveries",
-            "Notifications by result: delivered, refused, expired, dropped.",
+            "Number of notifications, by result: delivered, refused, expired or dropped.",
             ("receiver", "result"),
             registry=registry,
         )
         self._retries = Counter(
             "canary_notification_retries",
-            "Failed attempts that were retried.",
+            "Number of delivery attempts that failed and were retried.",
             ("receiver",),
             registry=registry,
         )
         self._repeats = Counter(
             "canary_notification_repeats",
-            "Notices that were skipped because the same event was sent before.",
+            "Number of notifications skipped because the same event was sent before.",
             registry=registry,
         )
         self._delay = Histogram(
             "canary_notification_delay_seconds",
-            "Time from the event to its delivery.",
+            "Seconds from the event to its delivery.",
             ("receiver",),
             buckets=_SECONDS,
             registry=registry,
         )
         self._queued = Gauge(
-            "canary_notification_queued", "Notifications waiting for delivery.", registry=registry
+            "canary_notification_queued",
+            "Number of notifications waiting for delivery.",
+            registry=registry,
         )
 
     def ended(self, task: DeliveryTask, result: DeliveryResult) -> None:

@@ -34,14 +34,14 @@ class RestClientMetrics:
         )
         self._seconds = Histogram(
             "rest_client_request_duration_seconds",
-            "Seconds until the API server's response began, by method and host.",
+            "Seconds until the first byte of the API server's response, by method and host.",
             ("verb", "host"),
             buckets=_SECONDS,
             registry=registry,
         )
         self._rights = Counter(
             "canary_api_rights_used",
-            "Number of requests to the API server, by the RBAC rule that each needs.",
+            "Number of requests to the API server, by the required RBAC rule.",
             ("verb", "group", "resource"),
             registry=registry,
         )
@@ -67,13 +67,17 @@ class QueueMetrics:
             made = Histogram(name, help_text, ("name",), buckets=_SECONDS, registry=registry)
             return made.labels(QUEUE)
 
-        self._adds = counter("workqueue_adds", "Number of releases that were queued.")
-        self._retries = counter(
-            "workqueue_retries", "Number of failed reconciles that are retried."
+        self._adds = counter(
+            "workqueue_adds", "Number of times that a release was added to the queue."
         )
-        self._waited = histogram("workqueue_queue_duration_seconds", "Time spent in the queue.")
+        self._retries = counter(
+            "workqueue_retries", "Number of reconciles that were retried after a failure."
+        )
+        self._waited = histogram(
+            "workqueue_queue_duration_seconds", "Seconds that a release waited in the queue."
+        )
         self._worked = histogram(
-            "workqueue_work_duration_seconds", "Seconds that one reconcile took."
+            "workqueue_work_duration_seconds", "Duration of one reconcile in seconds."
         )
 
     def added(self) -> None:
@@ -105,19 +109,19 @@ class ReleaseCollector(Collector):
         self._known: dict[Key, Status] = {}
         self._rollbacks = Counter(
             "canary_release_rollbacks",
-            "Number of releases that were rolled back, by reason.",
+            "Number of rollbacks, by reason.",
             (*_RELEASE, "reason"),
             registry=registry,
         )
         self._promotions = Counter(
             "canary_release_promotions",
-            "Number of releases that were promoted.",
+            "Number of promotions.",
             _RELEASE,
             registry=registry,
         )
         self._durations = Histogram(
             "canary_reconcile_duration_seconds",
-            "Seconds that one reconcile of a release took, by result.",
+            "Duration of one reconcile in seconds, by result.",
             ("result",),
             buckets=_SECONDS,
             registry=registry,
@@ -178,31 +182,35 @@ def _gauge_family(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
 
 @dataclass
 class _Families:
-    """The gauges of all releases, collected anew at each scrape."""
+    """The gauges of all releases, rebuilt at each scrape."""
 
     info: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(
-            "info", "Always 1; template hashes as labels.", "stable", "canary", "rejected"
+            "info", "Always 1; the template hashes are labels.", "stable", "canary", "rejected"
         )
     )
     phase: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(
-            "phase", "1 for the current phase.", "phase", "reason"
+            "phase", "1 for the current phase and reason.", "phase", "reason"
         )
     )
     weight: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge_family("weight", "Weight of the canary in percent.")
+        default_factory=lambda: _gauge_family("weight", "Percentage of traffic sent to the canary.")
     )
     step: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge_family("step", "The current step, from 0; -1 when idle.")
+        default_factory=lambda: _gauge_family(
+            "step", "Index of the current step, starting at 0; -1 when idle."
+        )
     )
     verdict: GaugeMetricFamily = field(
         default_factory=lambda: _gauge_family(
-            "verdict", "1 for the current verdict of a metric.", "metric", "verdict"
+            "verdict", "1 for the current verdict of each metric.", "metric", "verdict"
         )
     )
     evidence: GaugeMetricFamily = field(
-        default_factory=lambda: _gauge_family("evidence", "E-value against the canary.", "metric")
+        default_factory=lambda: _gauge_family(
+            "evidence", "E-value of the evidence that the canary is worse.", "metric"
+        )
     )
 
     def add(self, key: Key, status: Status) -> None:
@@ -234,12 +242,12 @@ class OperatorMetrics:
         self.releases = ReleaseCollector(self.registry)
         self.queries = Counter(
             "canary_metric_queries",
-            "Number of queries that were sent to Prometheus.",
+            "Number of queries sent to Prometheus.",
             registry=self.registry,
         )
         info = Gauge(
             "canary_build_info",
-            "Always 1; the version as a label.",
+            "Always 1; the version is a label.",
             ("version",),
             registry=self.registry,
         )

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 RESYNC: Final = 600.0
 """Seconds, with jitter, after which a release at rest is reconciled without any change."""
 REFUSED_RETRY: Final = 60.0
-"""Seconds until the retry of a refused request, such as one without the right."""
+"""Seconds until a refused request is retried, for example one that lacks a permission."""
 current_release: ContextVar[tuple[Key, Status | None] | None] = ContextVar("pass", default=None)
 """The release that this thread reconciles, with its last known status, for log lines."""
 
@@ -37,7 +37,7 @@ class RefusalWriter(Protocol):
     """Reports in the status that a release is invalid: canary.kube.releases.KubeReleases."""
 
     def refuse(self, key: Key, message: str, now: float, reason: Reason = ...) -> None:
-        """Write the message into the status, unless it is there already."""
+        """Write the message to the status, unless it is there already."""
         ...
 
 
@@ -59,12 +59,12 @@ class ReconcileObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult:
-    """When to reconcile the release again."""
+    """When to reconcile the release next."""
 
     after: float
-    """Seconds; a minimum when `failed`."""
+    """Seconds until the next reconcile; the minimum if `failed`."""
     failed: bool = False
-    """Whether to back off, longer with every failure of this release."""
+    """Whether to back off, for longer after each failure of this release."""
 
 
 RELEASE_DELETED = None
@@ -108,7 +108,7 @@ class ReleaseReconciler:
             return self._report_refusal(key, Reason.INVALID_SPEC, _describe_error(error))
         except (TransientError, NotFoundError, PermanentError) as error:
             return self._handle_failure(key, error)
-        except Exception:  # noqa: BLE001  # one release must not end the others
+        except Exception:  # noqa: BLE001  # an error of one release must not stop the others
             _log.exception("unexpected error while reconciling")
             return ReconcileResult(1.0, failed=True)
 
@@ -157,7 +157,7 @@ class ReleaseReconciler:
         return ReconcileResult(error.retry_after, failed=True)
 
     def _report_refusal(self, key: Key, reason: Reason, message: str) -> ReconcileResult:
-        """Report an error that a retry cannot change: in the status, the log and an Event."""
+        """Report an error that a retry cannot solve, in the status, the log and an Event."""
         if self._last_logged.get(key) != (reason, message):
             self._last_logged[key] = (reason, message)
             _log.error("%s", message, extra={"reason": reason.value})
@@ -165,7 +165,7 @@ class ReleaseReconciler:
         try:
             self.refusals.refuse(key, message, self.clock.now(), reason)
         except CanaryError as error:
-            _log.warning("cannot write the error into the status: %s", error)
+            _log.warning("cannot write the error to the status: %s", error)
         return ReconcileResult(REFUSED_RETRY)
 
     def _forget_deleted(self, key: Key) -> ReconcileResult | None:
@@ -184,11 +184,11 @@ class ReleaseReconciler:
 
 
 def seconds_to_next_reconcile(outcome: PassResult, sample_due: float | None) -> float | None:
-    """Return seconds until the next reconcile; None: only after a change.
+    """Return the seconds until the next reconcile; None: only after a change.
 
-    Every change of an object starts a reconcile at once, so a plan that waits for one is not
-    repeated before its time limit. `sample_due` is in how many seconds the next sample is expected,
-    if known. When that is late, the next reconcile comes after `requeue_after`.
+    Every change of an object triggers a reconcile, so a plan that waits for a change is repeated
+    only at its time limit. `sample_due` is the number of seconds until the next sample, if known.
+    If the sample is late, the next reconcile follows after `requeue_after`.
     """
     after, status = outcome.requeue_after, outcome.status
     if after is None or status.intent is Intent.REST:
@@ -201,7 +201,7 @@ def seconds_to_next_reconcile(outcome: PassResult, sample_due: float | None) -> 
 
 
 def _describe_error(error: CanaryError) -> str:
-    """Describe an error in one line; of several problems of a spec the first and their number."""
+    """Describe an error in one line: of a spec, the first problem and the number of others."""
     if isinstance(error, SpecError) and error.problems:
         first, *more = error.problems
         rest = f" (and {len(more)} more)" if more else ""

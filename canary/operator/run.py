@@ -61,7 +61,7 @@ class ApiAccess:
     fenced: Callable[[Callable[[], float]], ApiServer]
     """Returns a view that writes only while the function returns more than 0 seconds."""
     election: Objects
-    """For the lease only, with short time-outs."""
+    """Client for leader election, with short timeouts."""
 
 
 class Operator:
@@ -252,7 +252,7 @@ class Operator:
         gauges: tuple[tuple[str, str, str, Callable[[], float]], ...] = (
             (
                 "workqueue_depth",
-                "Number of releases that are due.",
+                "Number of releases in the queue that are due for a reconcile.",
                 QUEUE,
                 lambda: controller.depth,
             ),
@@ -270,7 +270,7 @@ class Operator:
             ),
             (
                 "leader_election_master_status",
-                "1 while this replica leads, else 0.",
+                "1 if this replica is the leader, 0 otherwise.",
                 lease,
                 lambda: float(self._leading),
             ),

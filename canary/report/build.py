@@ -1,4 +1,4 @@
-"""Gathers what happened to a release, and writes it as one page (`canary report`)."""
+"""Collects the events and metrics of a release and writes the page of `canary report`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class ReportSettings:
 
     client: Client
     prometheus: PrometheusSources | None
-    """None: without requests, pools and evidence."""
+    """None: the report has no requests, pools or evidence."""
     file: Path
 
 
@@ -34,7 +34,7 @@ def write_release_report(settings: ReportSettings, found: Object, sight: Release
     """Write the report of the current or last release.
 
     Raises:
-        UsageError: there has been no release yet.
+        UsageError: there was no release yet.
         TransientError: the cluster or Prometheus cannot be reached.
     """
     period = incident.find_period(sight)
@@ -65,7 +65,7 @@ def _build_timeline(
 
 
 def _list_events(client: Client, found: Object, namespace: str) -> list[Object]:
-    """Return the Events about this release; none if they may not be read."""
+    """Return the Events about this release; empty, with a warning, if they cannot be read."""
     try:
         every = client.list(EVENTS, namespace, {})
     except CanaryError as error:

@@ -120,7 +120,20 @@ USAGE = [
     pytest.param(["bogus"], "No such command 'bogus'", id="an unknown command"),
     pytest.param(["--bogus"], "No such option: --bogus", id="an unknown option"),
     pytest.param(["lint"], "Missing argument 'FILE'", id="a missing argument"),
-    pytest.param(["lint", "-o", "xml", "-"], "'xml' is not one of", id="a wrong choice"),
+    pytest.param(
+        ["lint", "-o", "xml", "-"], "'-o' / '--output': expected one of text, json", id="a choice"
+    ),
+    pytest.param(["lint", "-o", "xml", "-"], ", found 'xml'\n", id="the choice that was found"),
+    pytest.param(
+        ["operator", "--workers", "many"],
+        "expected a whole number such as 10, found 'many'\n",
+        id="no whole number",
+    ),
+    pytest.param(
+        ["operator", "--workers", "0"],
+        "expected a number of at least 1, found '0'\n",
+        id="a number that is too small",
+    ),
 ]
 
 

@@ -33,8 +33,8 @@ WRONG = [
         ["--router-metrics-url", "http://"], "--router-metrics-url: expected http", id="no host"
     ),
     pytest.param(["--prometheus-config", "/no/file"], "cannot read /no/file", id="no such file"),
-    pytest.param(["--workers", "0"], "greater than or equal to 1", id="no workers"),
-    pytest.param(["--hold-mode", "never"], "'never' is not one of", id="no such mode"),
+    pytest.param(["--workers", "0"], "expected a number of at least 1, found '0'", id="no workers"),
+    pytest.param(["--hold-mode", "never"], "found 'never'", id="no such mode"),
     pytest.param(["--kubeconfig", "/no/file"], "cannot load a configuration", id="no kubeconfig"),
 ]
 

@@ -4,10 +4,10 @@ Example, a window of 600 s: 20 blocks of 30 s. A block closes with the first sam
 30 s, so a block may be longer, and the state of a pool never has more than 21 blocks.
 
 A pool of 20 connections at 20 requests/s, of which requests use 10, loses one every 100 s. After
-600 s the average of 13.0 in use less 10 returned are 3.0 lost (those at the middle of the window),
-with a standard error of √(10/120) = 0.29; 1.5 in the older half and 4.5 in the newer one. The slope
-is (4.5 − 1.5)/300 = 0.01 per second, so 1 connection per 20/0.01 = 2,000 requests; the 4 that are
-left are gone in 4/0.01 = 400 s.
+600 s the average of 13.0 in use minus 10 returned is 3.0 lost (the number at the middle of the
+window), with a standard error of √(10/120) = 0.29. The older half has 1.5 lost, the newer one 4.5.
+The slope is (4.5 − 1.5)/300 = 0.01 per second, so 1 connection per 20/0.01 = 2,000 requests. 16 of
+20 are in use at the end, so the pool is exhausted after another 4/0.01 = 400 s.
 """
 
 import math
@@ -17,17 +17,17 @@ from canary.core.pools.samples import PoolReading
 from canary.text.format import rough_duration
 
 BLOCKS = 20
-"""Blocks in a window: the resolution is a twentieth of it."""
+"""Number of blocks in a window."""
 SHORT = (2, 3, 4, 5)
-"""Blocks in the short stretches for fast leaks: up to a quarter of the window."""
+"""Numbers of blocks over which fast leaks are estimated: up to a quarter of the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of the window: samples and seconds, connection-seconds in use and returned.
+    """A part of the window: samples, seconds, and connection-seconds in use and returned.
 
-    `floor` is the least number of connections in use, `requests` are those that the pool served,
-    `spread` is the variance between pods of (used − held), which only stable's average has.
+    `floor` is the minimum number of connections in use, `requests` the number that the pool served,
+    `spread` the variance of (used − held) between pods, which only stable's average has.
     """
 
     samples: float = 0.0
@@ -54,10 +54,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class WindowEstimate:
-    """The connections held and not returned over a stretch of blocks, and the standard error.
+    """Number of connections taken and not returned over some blocks, and its standard error.
 
-    The sampled number in use scatters at least like a Poisson number around what throughput
-    explains; stable's pods show how much more it scatters (jobs that take minutes).
+    The sampled number in use varies at least like a Poisson number around the number that
+    throughput explains. The variance between stable's pods shows how much more it varies, for
+    example with jobs that take minutes.
     """
 
     seconds: float
@@ -68,9 +69,10 @@ class WindowEstimate:
 
 @dataclass(frozen=True, slots=True)
 class SlidingWindow:
-    """One pool: its last `BLOCKS` closed blocks, the open one, and how long something has lasted.
+    """One pool: its last `BLOCKS` closed blocks, the open one, and durations of conditions.
 
-    `over` counts samples in a row above the limit; `waiting` and `leaking` are seconds in a row.
+    `over` is the number of consecutive samples above the limit. `waiting` and `leaking` are the
+    seconds for which callers have been waiting and a leak has been indicated without interruption.
     """
 
     name: str
@@ -88,8 +90,8 @@ class SlidingWindow:
         self, reading: PoolReading, requests: float, block: float, spread: float = 0.0
     ) -> "SlidingWindow":
         """Add one reading; the open block closes once it is `block` seconds long."""
-        # Blocks end with samples and not at fixed times, so that a scrape never has to be divided:
-        # in use and returned would otherwise not cover the same time.
+        # A block ends with a sample and not at a fixed time. Otherwise a scrape would be divided
+        # between two blocks, and `used` and `held` would not cover the same time.
         grown = self.open.add_reading(reading, requests, spread)
         closes = grown.seconds >= block
         return replace(
@@ -113,7 +115,7 @@ class SlidingWindow:
         )
 
     def lowest_in_use(self, newest: int, skip: int = 0) -> float:
-        """Return the least number in use in that stretch."""
+        """Return the minimum number in use over the same blocks as `estimate_leak`."""
         end = max(len(self.blocks) - skip, 0)
         return min((b.floor for b in self.blocks[max(end - newest, 0) : end]), default=0.0)
 
@@ -126,7 +128,7 @@ class SlidingWindow:
     def loss_per_second(self) -> float:
         """Return the connections lost per second: the rise from the older half to the newer half.
 
-        For a steady leak the residual of a stretch is the number lost at its middle.
+        For a steady leak, the residual of some blocks is the number lost at their middle.
         """
         half = len(self.blocks) // 2
         old, new = self.estimate_leak(half, half), self.estimate_leak(half)
@@ -139,9 +141,9 @@ def _estimate_window(blocks: tuple[Block, ...]) -> WindowEstimate:
     seconds = sum(b.seconds for b in blocks)
     explained = sum(b.held for b in blocks) / seconds
     residual = (sum(b.used for b in blocks) / seconds) - explained
-    # Connections taken independently of each other are Poisson in number, so one sample has the
-    # variance of its mean. The larger of both errors counts: stable's pods know of jobs of minutes,
-    # and one stable pod (or none) has no variance between pods at all.
+    # The number of connections taken independently of each other is Poisson, so the variance of
+    # one sample equals its mean. The larger error is used: the variance between pods includes jobs
+    # that take minutes, but with fewer than two stable pods there is none.
     poisson = max(explained, 0.0) / sum(b.samples for b in blocks)
     error = math.sqrt(max(poisson, sum(b.spread for b in blocks) / seconds**2))
     return WindowEstimate(seconds, residual, error, sum(b.requests for b in blocks))
@@ -149,7 +151,7 @@ def _estimate_window(blocks: tuple[Block, ...]) -> WindowEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LeakRate:
-    """The leak of a pool: requests per lost connection, and seconds until the pool is empty."""
+    """The leak of a pool: requests per lost connection, and seconds until the pool is exhausted."""
 
     requests_per_leak: float | None
     empty_in: float | None
@@ -157,13 +159,13 @@ class LeakRate:
 
 
 def estimate_leak_rate(track: SlidingWindow) -> LeakRate:
-    """Estimate the leak from the window; without an estimate None and a shorter message.
+    """Estimate the leak from the window; without an estimate, the figures are None.
 
     The time to exhaustion is (maximum − in use) / slope of the residual.
     """
     slope = track.loss_per_second()
     look = track.estimate_leak(len(track.blocks))
-    # Connections may be lost at once and no more after that: they are reported without a rate.
+    # Connections that were all lost at one time have no rate; only their number is reported.
     if slope <= 0 or look is None:
         held = look.residual if look else 0.0
         return LeakRate(None, None, f"has {held:.1f} connections that it does not return")

@@ -42,14 +42,18 @@ def main() -> None:
         default="good",
         help="good | leak | refuse | errors[:RATE] | slow[:S] | crash[:N]",
     )
-    parser.add_argument("--label", default="v1", help="what the header X-Version says")
-    parser.add_argument("--instance", default="auth", help="what the header X-Instance says")
+    parser.add_argument("--label", default="v1", help="value of the header X-Version")
+    parser.add_argument("--instance", default="auth", help="value of the header X-Instance")
     parser.add_argument("--pool-max", type=int, default=10)
     parser.add_argument("--pool-timeout", type=float, default=0.5, help="seconds")
-    parser.add_argument("--leak-every", type=int, default=100, help="1 login in N is a rare one")
-    parser.add_argument("--seed", type=int, default=0, help="decides which requests fail")
+    parser.add_argument(
+        "--leak-every", type=int, default=100, help="1 login in N renews an outdated hash"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed that decides which requests fail")
     parser.add_argument("--abrupt", action="store_true", help="exit at once on SIGTERM")
-    parser.add_argument("--graceful", type=int, default=5, help="seconds for requests at the end")
+    parser.add_argument(
+        "--graceful", type=int, default=5, help="seconds to complete requests after SIGTERM"
+    )
     chosen = parser.parse_args()
     try:
         version = parse_version(chosen.version)
