@@ -42,7 +42,7 @@ from canary.text.regex import full_match
 
 SPAN = 300.0
 """Seconds before the judged range from which every query of a release reads."""
-LATE = 4
+LATE = 6
 """Number of intervals by which a release may be late and still share.
 
 After that it queries alone.
@@ -172,7 +172,8 @@ class QueryBatcher:
         self._pieces: dict[tuple[QueryTemplate, float], int] = {}
         self._apart: dict[str, float] = {}
         """Namespaces that are queried separately, and since which time."""
-        self._shared: dict[_Moment, _Shared] = {}
+        self._shared: dict[_Moment, list[_Shared]] = {}
+        """Merged queries per moment: the first, and those of releases that it left out."""
         self._corrector = LateSampleCorrector()
 
     def read(
@@ -269,7 +270,11 @@ class QueryBatcher:
     def _merge_query(
         self, template: QueryTemplate, part: QueryPart, grid: Grid, *, apart: bool = False
     ) -> _Shared | None:
-        """Return the merged query that answers this part; None if there is none."""
+        """Return the merged query that answers this part; None if there is none.
+
+        A release that comes before it is due, or once the query of that second has been sent, is
+        in the next one, with all its parts.
+        """
         key = template, grid.step
         with self._lock:
             parts = self._parts.get(key, {})
@@ -278,18 +283,24 @@ class QueryBatcher:
             moment = _Moment(template, grid.end, grid.step, part.asker if apart else piece)
             if grid.start < moment.grid.start:
                 return None
-            shared = self._shared.get(moment)
-            if shared is None:
-                mine = frozenset(
-                    one
-                    for one, last in parts.items()
-                    if not last < moment.end < last + EARLY * moment.step
-                    and self._is_of(one, moment)
-                )
-                caller = part.asker if apart else (template, moment.of)
-                sent = self._executor.submit(caller, lambda: self._send_merged(moment, mine))
-                shared = self._shared[moment] = _Shared(mine, sent)
-        return shared if part in shared.parts else None
+            sent = self._shared.setdefault(moment, [])
+            for shared in sent:
+                if part in shared.parts:
+                    return shared
+            asked = {one for shared in sent for one in shared.parts}
+            mine = frozenset(
+                one
+                for one, last in parts.items()
+                if not last < moment.end < last + EARLY * moment.step
+                and one not in asked
+                and self._is_of(one, moment)
+            )
+            if part not in mine:
+                return None
+            caller = part.asker if apart else (template, moment.of)
+            answer = self._executor.submit(caller, lambda: self._send_merged(moment, mine))
+            sent.append(_Shared(mine, answer))
+            return sent[-1]
 
     def _is_of(self, part: QueryPart, moment: _Moment) -> bool:
         if isinstance(moment.of, str):

@@ -84,9 +84,11 @@ class Source:
 
         if query.raw:
             chosen = [
-                Series(one.labels, one.samples_between(grid.start, grid.end))
+                Series(one.labels | name, one.samples_between(grid.start, grid.end))
                 for metric, one in self.series
-                if metric == query.selector.metric and selector_matches(query.selector, one.labels)
+                if metric in (query.selector.metric, *query.also)
+                and selector_matches(query.selector, one.labels)
+                for name in [{"__name__": metric} if query.also else {}]
             ]
             if len(chosen) > self.most:
                 return NoData("too many series", partial=True, splittable=True)
@@ -170,6 +172,22 @@ def test_a_release_is_in_no_query_between_two_of_its_own() -> None:
         ask(batch, ratio(namespace)[:1], 520.0 + later)
     whose = [text[text.index("namespace=~") :].split('"')[1] for text in source.asked]
     assert whose == ["a", "b|c"]
+
+
+def test_a_release_that_comes_before_it_is_due_sends_one_query_for_all_its_metrics() -> None:
+    """The merged query of that second is on its way without it; its metrics go into the next."""
+    source = Source()
+    batch = QueryBatcher(source)
+    both = {name: (*ratio(name)[:1], *pool(name)[:1]) for name in PODS}
+    for namespace, end in (("b", 500.0), ("a", 502.0), ("b", 506.0)):
+        ask(batch, both[namespace], end)
+    source.asked.clear()
+    ask(batch, both["a"], 512.0)
+    found = ask(batch, both["b"], 512.0)
+    assert len(source.asked) == 2
+    assert all(isinstance(one, FoundSeries) for one in found.values())
+    assert ask(batch, both["b"], 512.0) == found
+    assert len(source.asked) == 2
 
 
 class Tracked(Series):
