@@ -190,7 +190,6 @@ GOOD = (
         "good, both jump to 1–100 % for good (worst of 48)",
         *_jumps(),
         most=20.0,
-        releases=0.3,
     ),
     _good("good, 0.2 rps canary", Scenario(rps=2)),
     _good("good, 0.2 rps canary, both at 2 %", Scenario(rps=2, stable=0.02)),
