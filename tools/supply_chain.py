@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "locks"
-EXTRAS = {"operator": ("google",), "checks": ("load", "postgres")}
+EXTRAS = {"operator": ("google",), "checks": ("google", "load", "postgres")}
 """The images, and the extras that each has."""
 TOOLS = ("uv==0.13.9", "pip-audit==2.10.1", "cyclonedx-bom==7.5.0")
 _UNIVERSAL = ("--generate-hashes", "--universal", "--python-version", "3.11")
