@@ -94,7 +94,10 @@ def _replace_label(series: str, target: str, value: str, source: str, pattern: s
 
 
 def failed_share(window: str, services: str) -> str:
-    """Return the share (0–1) of requests that failed in a window; recorded rates cover 5 min."""
+    """Return PromQL for the share (0–1) of requests that failed in a window.
+
+    The recorded rates cover 5 minutes; a longer window sums them.
+    """
     which = f'{{service=~"{services}"}}'
     if window == "5m":
         return f"({ERRORS}{which} / {REQUESTS}{which})"

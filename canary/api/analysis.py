@@ -93,8 +93,8 @@ class LatencySource(Frozen):
     preset: PresetName
     """Name of a latency preset, such as traefik or otel-http."""
     above: Annotated[float, DurationRange("1ms", "1h")]
-    """Requests slower than this are bad. Rounded to the nearest bucket of the histogram, which is
-    shown."""
+    """Requests slower than this are bad. The nearest bucket boundary of the histogram is
+    used, and shown in the results."""
 
 
 class ClientErrorsSource(Frozen):

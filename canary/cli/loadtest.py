@@ -66,7 +66,7 @@ MinRateAchieved = Annotated[
     str | None,
     typer.Option(
         metavar="RATE|RATIO",
-        help="Minimum rate of successful responses: 950 per second, or 95% of --rate.",
+        help="Minimum rate of successful responses, such as 950 (per second) or 95% (of --rate).",
     ),
 ]
 WarmUp = Annotated[

@@ -34,8 +34,7 @@ class LoadFigures:
     """Completed requests: answered, failed or timed out."""
     failed: int
     seconds: float
-    """Time in which the requests were due (for random arrivals: in which that many are due on
-    average)."""
+    """Duration in which the schedule has `due` requests; with random arrivals, on average."""
     p50: float
     p99: float
     longest: float

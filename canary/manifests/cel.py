@@ -24,8 +24,8 @@ _SIZES = {"minLength": ">=", "maxLength": "<="}
 class CelRule:
     """One entry of x-kubernetes-validations.
 
-    `found` is a CEL expression for the value that was found, if its cost allows one: converting
-    numbers to text has no bounded cost.
+    `found` is a CEL expression that adds the value that was found to the message. It is empty where
+    the API server cannot bound the cost of the expression, as when numbers are converted to text.
     """
 
     validator: str

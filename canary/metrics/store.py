@@ -42,7 +42,7 @@ class Store:
         self._series = 0
         self._characters = 0
         self.full = False
-        """Return whether series were dropped in the last round of scrapes."""
+        """Whether series were dropped in the last round of scrapes."""
         self._wanted: dict[Selector, float] = {}
         self._targets: dict[tuple[str, Labels], dict[tuple[str, Labels], History]] = {}
 

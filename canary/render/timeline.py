@@ -100,7 +100,7 @@ class ReleaseSummary:
     noun: str = "logins"
     """Noun for what `requests` counts."""
     happened: str = "failed"
-    """What happened to the requests that `failed` counts; a release may count slow ones."""
+    """Verb for the requests that `failed` counts, which are the slow ones in some releases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""How numbers, times and foreign text are written for people: one way each. Pure."""
+"""Formats numbers, times and foreign text for people, each in a single way. Pure."""

@@ -14,7 +14,7 @@ DAY = 86_400
 MANY = 100_000
 FEW = 10
 LEAST = 0.0001
-"""Percent; a smaller ratio is printed as smaller than this, and not as 0."""
+"""In percent. A smaller ratio is printed as `< 0.0001 %`, so that it does not look like 0."""
 _AGES = (
     (120, 1, "s", 0, ""),
     (600, 60, "m", 1, "s"),

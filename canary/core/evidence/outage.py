@@ -26,13 +26,15 @@ class Outage:
       clumps), and stable is below its limit in the run and in the last minute.
     * Chance does not explain the errors: at stable's rate and clump size their probability is below
       e^-12, and stable had at least 10 clumps' worth of requests in which to show errors.
-    * If all traffic goes to the canary, stable's history is used instead. A shared outage looks the
-      same then, but the canary fails the users. All traffic goes to the canary if it has more
-      than 30 % of what both had a moment ago; otherwise stable's samples are only missing.
-    * A canary that was healthy before (10 requests) and has at most 30 % of the traffic may fail
-      for the length of an incident, because a hiccup of one pod looks the same. Above 30 % a
-      needless retry costs less than more failed requests. Below 70 % bad requests it may fail for
-      that length at any weight: a hiccup of one of two pods fails half of the requests.
+    * The run is longer than `toleratedIncident` if it may be a hiccup. It may be one if the canary
+      was healthy before (in 10 requests) and has at most 30 % of the traffic; above 30 % a needless
+      retry costs less than more failed requests. At any weight it may be one if less than 70 % of
+      the canary's requests fail: a hiccup of one of two pods fails half of them.
+
+    If stable got no requests in the run because the canary gets all traffic, stable's history is
+    used instead. An outage of both versions looks the same then, but the canary fails the users.
+    The canary gets all traffic if its requests are more than 30 % of the sum of them and those that
+    stable usually gets in that time. Otherwise stable's samples are missing: not an outage.
 
     For example: 10 % of 100 requests/s go to the canary, and in two samples of 5 s it fails 45 of
     50 and 48 of 50 requests, while stable fails none. That is an outage at once if the canary never

@@ -1,4 +1,4 @@
-"""Checks as webhooks: called in threads of their own, once per attempt."""
+"""Runs webhook checks: calls each webhook once per attempt, in a thread pool of its own."""
 
 import json
 import threading
