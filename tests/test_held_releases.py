@@ -133,7 +133,7 @@ def test_a_release_with_too_little_traffic_says_how_many_requests_it_lacks() -> 
     assert (memory.status.phase, memory.status.reason) == (Phase.PAUSED, Reason.DEADLINE_EXCEEDED)
     wanted = (
         r"The release did not end within 10 min\. It waited with the reason GatheringEvidence: "
-        r"errors: .* needs at least [0-9,]+ more canary requests without an error to exclude"
+        r"errors: .* needs at least [0-9,]+ more good canary requests to exclude"
     )
     assert re.match(wanted, memory.status.message), memory.status.message
 

@@ -276,7 +276,7 @@ def test_four_early_errors_do_not_hold_a_canary_for_ever():
     assert judge.suspicious()
     assert judge.failed is None
     missing = assess_judge(judge, policy).final_missing
-    assert "because its last errors are almost enough to fail it" in missing
+    assert "because its last bad requests are almost enough to fail it" in missing
     assert time_to_pass(release_with(errors), policy)[1] < 3600
 
 
@@ -292,7 +292,7 @@ def test_the_number_of_missing_requests_is_right(past: Mapping[int, float], fina
 
     before = assess(0)
     text = before.final_missing if final else before.step_missing
-    found = re.search(r"at least ([0-9,]+) more canary requests without an error", text)
+    found = re.search(r"at least ([0-9,]+) more good canary requests", text)
     if not final and not found:
         assert before.step_pass
         return
@@ -301,7 +301,7 @@ def test_the_number_of_missing_requests_is_right(past: Mapping[int, float], fina
               for part in (0.9, 1.05)]  # fmt: skip
     assert passed == [False, True]
     if len(past) > 1:
-        assert "because stable's errors come in groups of" in text
+        assert "because stable's bad requests come in groups of" in text
 
 
 def test_without_a_limit_only_the_comparison_counts():

@@ -8,6 +8,7 @@ from canary.text.format import format_percent, human_duration
 
 _RECENT = 60.0
 _GROUPS = 1.5
+"""Size of clumps from which the number of requests that are needed grows noticeably."""
 
 
 def assess_evidence(state: EvidenceState, policy: RatioPolicy) -> Assessment:
@@ -98,7 +99,7 @@ def _describe_missing(judge: Judge, policy: RatioPolicy, *, final: bool) -> str:
     if requests > 0.0:
         what = f"a regression of {format_percent(policy.smallest_regression)}"
         parts.append(
-            f"{math.ceil(requests):,} more canary requests without an error to exclude "
+            f"{math.ceil(requests):,} more good canary requests to exclude "
             f"{what if final else 'severe damage'}{_explain_requests(judge, suspicious=suspicious)}"
         )
     left = policy.min_duration - promotion.seconds if final else 0.0
@@ -108,9 +109,10 @@ def _describe_missing(judge: Judge, policy: RatioPolicy, *, final: bool) -> str:
 
 
 def _explain_requests(judge: Judge, *, suspicious: bool) -> str:
-    """Say why more requests are needed than without any error."""
+    """Say why more requests are needed than without any bad one."""
     clump = judge.baseline.clump_for_promotion()
     if suspicious:
-        return ", because its last errors are almost enough to fail it"
-    # Below that the number of requests hardly grows.
-    return f", because stable's errors come in groups of {clump:.0f}" if clump >= _GROUPS else ""
+        return ", because its last bad requests are almost enough to fail it"
+    if clump < _GROUPS:
+        return ""
+    return f", because stable's bad requests come in groups of {clump:.0f}"

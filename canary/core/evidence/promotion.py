@@ -122,10 +122,10 @@ class Promotion:
     def missing_requests(
         self, baseline: Baseline, policy: RatioPolicy, *, final: bool, suspicious: bool
     ) -> float:
-        """Return how many more canary requests without an error the next test takes at least.
+        """Return how many more good canary requests the next test takes at least.
 
         `final`: the promotion test instead of that of a step. `suspicious`: there is so much
-        evidence against the canary that the test starts again at its last error.
+        evidence against the canary that the test starts again at its last bad request.
         """
         if baseline.total <= 0.0:
             return math.inf
